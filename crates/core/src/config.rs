@@ -1,0 +1,94 @@
+//! What a machine is told once, at its start.
+
+use std::time::Duration;
+
+use multiaddr::Multiaddr;
+
+use crate::{
+    address::{RelayAddress, is_private},
+    dht::{query::QueryConfig, store::StoreConfig},
+    name::NetworkName,
+};
+
+/// The settings of one node.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The network; nodes of different networks never mix.
+    pub network: NetworkName,
+    /// Whether this node serves others.
+    pub role: Role,
+    /// First contacts, in the order of the application's preference.
+    pub relays: Vec<RelayAddress>,
+    /// Where this node stands, for records and lists; may be empty.
+    pub region: String,
+    /// Whether a transport of the platform can dial an address.
+    pub can_dial: fn(&Multiaddr) -> bool,
+    /// Whether private and loopback addresses learned from others are dialled. A page of the public web must not: the
+    /// browser would ask its user for permission.
+    pub dial_private: bool,
+    /// Reservations to hold at different relays. With two, the loss of one relay leaves the node reachable; a third costs
+    /// relays more than it adds.
+    pub reservations: usize,
+    /// Relays to stay connected to. One more than the reservations, so that a replacement is already at hand.
+    pub relay_links: usize,
+    /// Time for one attempt to reach a relay, from dial to identification. A WAN handshake takes five round trips.
+    pub join_attempt: Duration,
+    /// First and longest delay between two attempts to reach the same relay.
+    pub join_backoff: (Duration, Duration),
+    /// Time for one dial of a peer.
+    pub dial_timeout: Duration,
+    /// Hard limit of one DHT request; a slow peer is overtaken long before.
+    pub request_timeout: Duration,
+    /// Time for opening a stream on one link before another path is tried.
+    pub open_attempt: Duration,
+    /// How often the neighbourhood of the own position is looked up again.
+    pub refresh: Duration,
+    /// Offers of this node. Each is stored again at half its ttl, which costs some forty messages; a guess.
+    pub max_registrations: usize,
+    /// Lookups and stream attempts of the application at once.
+    pub max_orders: usize,
+    /// Limits of one lookup.
+    pub query: QueryConfig,
+    /// Limits of what is stored for others.
+    pub store: StoreConfig,
+}
+
+/// What a node is to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Takes part as a DHT client and is reached through relays.
+    Client,
+    /// Serves the DHT and needs no reservation: it has public addresses of its own.
+    Relay,
+}
+
+impl Config {
+    /// A configuration with every limit at its default.
+    pub fn new(network: NetworkName, role: Role, relays: Vec<RelayAddress>) -> Self {
+        Self {
+            network,
+            role,
+            relays,
+            region: String::new(),
+            can_dial: |_| true,
+            dial_private: true,
+            reservations: 2,
+            relay_links: 3,
+            join_attempt: Duration::from_secs(5),
+            join_backoff: (Duration::from_millis(500), Duration::from_secs(30)),
+            dial_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(10),
+            open_attempt: Duration::from_millis(2500),
+            refresh: Duration::from_secs(300),
+            max_registrations: 1024,
+            max_orders: 1024,
+            query: QueryConfig::default(),
+            store: StoreConfig::default(),
+        }
+    }
+
+    /// Whether this node dials an address that it learned from another peer.
+    pub(crate) fn may_dial(&self, address: &Multiaddr) -> bool {
+        (self.dial_private || !is_private(address)) && (self.can_dial)(address)
+    }
+}

@@ -1,0 +1,99 @@
+//! What every part of the machine shares while it handles one fact: the time, the links, and where actions go.
+
+use std::{collections::VecDeque, time::Duration};
+
+use fastrand::Rng;
+use libp2p_identity::PeerId;
+use multiaddr::{Multiaddr, Protocol};
+
+use crate::{
+    address::is_relayed,
+    boundary::{ConnectionId, DialId, OpId, Outcome, Output},
+    config::Config,
+    error::Error,
+    event::Event,
+    links::Links,
+    time::Now,
+};
+
+/// Addresses tried in one dial. libp2p dials eight at a time.
+const MAX_DIAL_ADDRESSES: usize = 16;
+
+/// See the module's documentation.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Now,
+    pub(crate) config: &'a Config,
+    pub(crate) local: PeerId,
+    pub(crate) links: &'a mut Links,
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) outputs: &'a mut VecDeque<Output>,
+}
+
+/// How far a wish to be connected has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connecting {
+    /// A link stands.
+    Connected(ConnectionId),
+    /// A dial is under way.
+    Dialling,
+    /// No address can be dialled from here.
+    Impossible,
+}
+
+impl Context<'_> {
+    pub(crate) fn after(&self, delay: Duration) -> Duration {
+        self.now.elapsed + delay
+    }
+
+    pub(crate) fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn done(&mut self, op: OpId, outcome: Result<Outcome, Error>) {
+        self.outputs.push_back(Output::Done { op, outcome });
+    }
+
+    /// Makes sure that a link to the peer stands or is being dialled.
+    pub(crate) fn connect(&mut self, peer: PeerId, addresses: &[Multiaddr]) -> Connecting {
+        if let Some((connection, _)) = self.links.best(&peer) {
+            return Connecting::Connected(connection);
+        }
+        if self.links.is_dialling(&peer) {
+            return Connecting::Dialling;
+        }
+        match self.dial(peer, addresses) {
+            Some(_) => Connecting::Dialling,
+            None => Connecting::Impossible,
+        }
+    }
+
+    /// Dials a peer at the addresses that this node may and can dial, whether or not a link stands already.
+    pub(crate) fn dial(&mut self, peer: PeerId, addresses: &[Multiaddr]) -> Option<DialId> {
+        let mut dialable: Vec<Multiaddr> = Vec::new();
+        for address in addresses {
+            let address = complete(address, peer);
+            if self.config.may_dial(&address) && !dialable.contains(&address) {
+                dialable.push(address);
+            }
+        }
+        dialable.truncate(MAX_DIAL_ADDRESSES);
+        if peer == self.local || dialable.is_empty() {
+            return None;
+        }
+        let dial = self.links.dial(Some(peer), self.after(self.config.dial_timeout))?;
+        self.outputs.push_back(Output::Dial { dial, peer: Some(peer), addresses: dialable });
+        Some(dial)
+    }
+}
+
+/// A circuit address names its target behind the circuit; every other address does without.
+fn complete(address: &Multiaddr, peer: PeerId) -> Multiaddr {
+    let mut address = address.clone();
+    let ends_in_peer = matches!(address.iter().last(), Some(Protocol::P2p(_)));
+    match (is_relayed(&address), ends_in_peer) {
+        (true, false) => address.push(Protocol::P2p(peer)),
+        (false, true) => drop(address.pop()),
+        _ => {}
+    }
+    address
+}

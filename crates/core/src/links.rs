@@ -1,0 +1,185 @@
+//! The connections of this node, the dials under way, and what is known of the peers at the other end.
+//!
+//! A *link* is one hop between two nodes. Several links may lead to the same peer, direct and relayed; [`Links::best`]
+//! says which one a new request takes: direct before relayed, then the one whose last ping came back, then the youngest.
+//! Peers without a link are forgotten here; the routing table and the records remember addresses.
+//!
+//! Bounds: the shell refuses connections beyond its limit, so maps here are as large as that limit at most; dials are
+//! bounded by [`MAX_DIALS`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
+
+use crate::{
+    boundary::{ConnectionId, DialId},
+    event::Path,
+    time::Now,
+};
+
+/// Dials under way at once. A lookup dials ten peers at a time and a few may run; a guess.
+const MAX_DIALS: usize = 64;
+
+/// Weight of a new round-trip time in the moving average: RFC 6298's 1/8.
+const RTT_WEIGHT: f64 = 0.125;
+
+/// One link.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// The remote.
+    pub(crate) peer: PeerId,
+    /// Its address as seen from here.
+    pub(crate) address: Multiaddr,
+    /// Direct or relayed.
+    pub(crate) path: Path,
+    /// Whether this node dialled, so that the address leads to the peer again.
+    pub(crate) outbound: bool,
+    /// When the link came to be.
+    pub(crate) since: Now,
+    /// Whether the last ping on it went unanswered.
+    silent: bool,
+}
+
+/// What a connected peer has told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    links: BTreeSet<ConnectionId>,
+    /// Smoothed round-trip time.
+    pub(crate) rtt: Option<Duration>,
+    /// Whether it has identified itself.
+    pub(crate) identified: bool,
+    /// Whether it serves the DHT of this network.
+    pub(crate) server: bool,
+    /// Whether it relays circuits for others.
+    pub(crate) relay: bool,
+    /// The addresses it claims.
+    pub(crate) addresses: Vec<Multiaddr>,
+}
+
+/// Who wants a dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dial {
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) deadline: Duration,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    links: BTreeMap<ConnectionId, Link>,
+    peers: BTreeMap<PeerId, Peer>,
+    dials: BTreeMap<DialId, Dial>,
+    next_dial: u64,
+}
+
+impl Link {
+    pub(crate) fn new(peer: PeerId, address: Multiaddr, path: Path, outbound: bool, since: Now) -> Self {
+        Self { peer, address, path, outbound, since, silent: false }
+    }
+}
+
+impl Links {
+    /// A new link; true if it is the peer's first.
+    pub(crate) fn connected(&mut self, connection: ConnectionId, link: Link) -> bool {
+        let peer = self.peers.entry(link.peer).or_default();
+        let first = peer.links.is_empty();
+        peer.links.insert(connection);
+        self.links.insert(connection, link);
+        first
+    }
+
+    /// A link ended; true if it was the peer's last.
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId) -> bool {
+        let Some(link) = self.links.remove(&connection) else { return false };
+        let Some(peer) = self.peers.get_mut(&link.peer) else { return false };
+        peer.links.remove(&connection);
+        let last = peer.links.is_empty();
+        if last {
+            self.peers.remove(&link.peer);
+        }
+        last
+    }
+
+    pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration) {
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        link.silent = false;
+        let peer = self.peers.entry(link.peer).or_default();
+        peer.rtt = Some(match peer.rtt {
+            Some(old) => old.mul_f64(1.0 - RTT_WEIGHT) + rtt.mul_f64(RTT_WEIGHT),
+            None => rtt,
+        });
+    }
+
+    pub(crate) fn silent(&mut self, connection: ConnectionId) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.silent = true;
+        }
+    }
+
+    pub(crate) fn peer(&self, peer: &PeerId) -> Option<&Peer> {
+        self.peers.get(peer)
+    }
+
+    pub(crate) fn peer_mut(&mut self, peer: &PeerId) -> Option<&mut Peer> {
+        self.peers.get_mut(peer)
+    }
+
+    /// Connected peers, in the order of their ids.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = (&PeerId, &Peer)> {
+        self.peers.iter()
+    }
+
+    /// All links to a peer, best first.
+    pub(crate) fn links_to(&self, peer: &PeerId) -> Vec<(ConnectionId, &Link)> {
+        let mut links: Vec<_> = self
+            .peers
+            .get(peer)
+            .into_iter()
+            .flat_map(|peer| &peer.links)
+            .filter_map(|id| self.links.get(id).map(|link| (*id, link)))
+            .collect();
+        links.sort_by_key(|(id, link)| (link.silent, link.path, std::cmp::Reverse(*id)));
+        links
+    }
+
+    pub(crate) fn best(&self, peer: &PeerId) -> Option<(ConnectionId, &Link)> {
+        self.links_to(peer).into_iter().next()
+    }
+
+    pub(crate) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.peers.contains_key(peer)
+    }
+
+    /// Registers a dial to start; none if too many are under way.
+    pub(crate) fn dial(&mut self, peer: Option<PeerId>, deadline: Duration) -> Option<DialId> {
+        if self.dials.len() >= MAX_DIALS {
+            return None;
+        }
+        self.next_dial += 1;
+        let id = DialId(self.next_dial);
+        self.dials.insert(id, Dial { peer, deadline });
+        Some(id)
+    }
+
+    /// A dial has ended, one way or the other.
+    pub(crate) fn dialled(&mut self, dial: DialId) -> Option<Dial> {
+        self.dials.remove(&dial)
+    }
+
+    pub(crate) fn is_dialling(&self, peer: &PeerId) -> bool {
+        self.dials.values().any(|dial| dial.peer == Some(*peer))
+    }
+
+    /// Dials that have taken too long at `elapsed`.
+    pub(crate) fn overdue(&self, elapsed: Duration) -> Vec<DialId> {
+        self.dials.iter().filter(|(_, dial)| dial.deadline <= elapsed).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.dials.values().map(|dial| dial.deadline).min()
+    }
+}

@@ -1,0 +1,316 @@
+//! Opening a stream to a provider: whom to try, by which path, and when to go on to the next.
+//!
+//! An open works through *candidates*, the providers of a name with the best first. For each it tries, in this order: the
+//! links that stand already; the endpoints of its record; and, once, the addresses that the provider published since. A
+//! silent path costs [`Config::open_attempt`](crate::Config), then the next is tried, so that a relay that died without a
+//! word is left behind in seconds.
+//!
+//! Bounds: at most 32 candidates, each dialled twice at the most.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
+
+use crate::{
+    boundary::{ConnectionId, DialFailure, DialId, OpId, OpenId, Outcome, Output},
+    context::Context,
+    dht::{Dht, LookupId, Want, key::Key},
+    error::Error,
+    find::Found,
+    name::ServiceName,
+    record::Record,
+    wire::stream::Status,
+};
+
+/// One way to say where a stream should lead.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Any provider of a name, or the one it names.
+    Name(crate::name::ServiceTarget),
+    /// The provider of a record that was found before.
+    Record(Box<Record>),
+    /// A certain peer.
+    Peer {
+        /// The provider.
+        peer: PeerId,
+        /// The service.
+        name: ServiceName,
+    },
+}
+
+#[derive(Debug)]
+struct Candidate {
+    peer: PeerId,
+    /// Endpoints not dialled yet.
+    endpoints: Vec<Multiaddr>,
+    looked_up: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Waiting for providers to be found.
+    Finding,
+    Dialling(DialId),
+    LookingUp(LookupId),
+    Opening { open: OpenId, until: Duration },
+}
+
+#[derive(Debug)]
+struct Opening {
+    name: ServiceName,
+    stage: Stage,
+    candidates: VecDeque<Candidate>,
+    tried: BTreeSet<ConnectionId>,
+    /// What went wrong so far, in order.
+    failures: Vec<String>,
+    refused: Option<(PeerId, String)>,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Openings {
+    openings: BTreeMap<OpId, Opening>,
+    next_open: u64,
+}
+
+impl Openings {
+    pub(crate) fn len(&self) -> usize {
+        self.openings.len()
+    }
+
+    /// Starts with a name; [`Openings::found`] follows.
+    pub(crate) fn start_by_name(&mut self, op: OpId, name: ServiceName) {
+        self.openings.insert(op, Opening::new(name, VecDeque::new()));
+    }
+
+    /// Starts with a known provider.
+    pub(crate) fn start(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        op: OpId,
+        name: ServiceName,
+        peer: PeerId,
+        endpoints: Vec<Multiaddr>,
+    ) {
+        let candidate = Candidate { peer, endpoints, looked_up: false };
+        self.openings.insert(op, Opening::new(name, VecDeque::from([candidate])));
+        self.advance(cx, dht, op);
+    }
+
+    /// The providers of a name are found.
+    pub(crate) fn found(&mut self, cx: &mut Context<'_>, dht: &mut Dht, op: OpId, found: Found) {
+        let Some(opening) = self.openings.get_mut(&op) else { return };
+        opening.candidates = found
+            .records
+            .into_iter()
+            .map(|found| found.record)
+            .map(|record| Candidate { peer: record.provider, endpoints: record.endpoints, looked_up: false })
+            .collect();
+        if opening.candidates.is_empty() {
+            let name = opening.name.to_string();
+            self.openings.remove(&op);
+            return cx.done(op, Err(Error::NotFound(name)));
+        }
+        self.advance(cx, dht, op);
+    }
+
+    pub(crate) fn connected(&mut self, cx: &mut Context<'_>, dht: &mut Dht, dial: DialId) {
+        if let Some(op) = self.waiting_for_dial(dial) {
+            self.advance(cx, dht, op);
+        }
+    }
+
+    pub(crate) fn dial_failed(&mut self, cx: &mut Context<'_>, dht: &mut Dht, dial: DialId, failure: &DialFailure) {
+        if let Some(op) = self.waiting_for_dial(dial) {
+            self.fail(cx, dht, op, failure.to_string());
+        }
+    }
+
+    /// Addresses of a provider were found in the DHT.
+    pub(crate) fn addresses(&mut self, cx: &mut Context<'_>, dht: &mut Dht, lookup: LookupId, addresses: &[Multiaddr]) {
+        let Some(op) = self.waiting_for_lookup(lookup) else { return };
+        dht.cancel_lookup(cx, lookup);
+        if let Some(candidate) = self.openings.get_mut(&op).and_then(|opening| opening.candidates.front_mut()) {
+            candidate.endpoints = addresses.to_vec();
+        }
+        self.advance(cx, dht, op);
+    }
+
+    /// A walk for a provider's addresses has ended and found none.
+    pub(crate) fn looked_up(&mut self, cx: &mut Context<'_>, dht: &mut Dht, lookup: LookupId) {
+        if let Some(op) = self.waiting_for_lookup(lookup) {
+            self.advance(cx, dht, op);
+        }
+    }
+
+    pub(crate) fn opened(&mut self, cx: &mut Context<'_>, open: OpenId) {
+        match self.waiting_for_open(open) {
+            Some(op) => {
+                self.openings.remove(&op);
+                cx.done(op, Ok(Outcome::Opened(open)));
+            }
+            None => cx.outputs.push_back(Output::CancelOpen { open }),
+        }
+    }
+
+    pub(crate) fn refused(&mut self, cx: &mut Context<'_>, dht: &mut Dht, open: OpenId, status: Status, message: &str) {
+        let Some(op) = self.waiting_for_open(open) else { return };
+        let Some(opening) = self.openings.get_mut(&op) else { return };
+        let Some(candidate) = opening.candidates.pop_front() else { return };
+        let reason = match status {
+            Status::NotFound => "it does not serve this name".to_owned(),
+            Status::Busy => format!("it is busy {message}").trim_end().to_owned(),
+            _ if message.is_empty() => "it gave no reason".to_owned(),
+            _ => message.to_owned(),
+        };
+        opening.failures.push(format!("{}: {reason}", candidate.peer));
+        opening.refused = Some((candidate.peer, reason));
+        self.advance(cx, dht, op);
+    }
+
+    pub(crate) fn open_failed(&mut self, cx: &mut Context<'_>, dht: &mut Dht, open: OpenId, reason: String) {
+        if let Some(op) = self.waiting_for_open(open) {
+            self.fail(cx, dht, op, reason);
+        }
+    }
+
+    /// Leaves paths behind that have been silent for too long.
+    pub(crate) fn overdue(&mut self, cx: &mut Context<'_>, dht: &mut Dht) {
+        let overdue: Vec<_> = self
+            .openings
+            .iter()
+            .filter_map(|(op, opening)| match opening.stage {
+                Stage::Opening { open, until } if until <= cx.now.elapsed => Some((*op, open)),
+                _ => None,
+            })
+            .collect();
+        for (op, open) in overdue {
+            cx.outputs.push_back(Output::CancelOpen { open });
+            let limit = cx.config.open_attempt.as_millis();
+            self.fail(cx, dht, op, format!("the path was silent for {limit} ms"));
+        }
+    }
+
+    /// The caller gave up, or ran out of time; what went wrong so far.
+    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, dht: &mut Dht, op: OpId) -> Option<String> {
+        let opening = self.openings.remove(&op)?;
+        match opening.stage {
+            Stage::Opening { open, .. } => cx.outputs.push_back(Output::CancelOpen { open }),
+            Stage::LookingUp(lookup) => dht.cancel_lookup(cx, lookup),
+            Stage::Finding | Stage::Dialling(_) => {}
+        }
+        Some(opening.failures.join("; "))
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.openings
+            .values()
+            .filter_map(|opening| match opening.stage {
+                Stage::Opening { until, .. } => Some(until),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// Takes the next step for the first candidate, or goes on to the next one.
+    fn advance(&mut self, cx: &mut Context<'_>, dht: &mut Dht, op: OpId) {
+        loop {
+            let Some(opening) = self.openings.get_mut(&op) else { return };
+            let Some(candidate) = opening.candidates.front_mut() else { return self.give_up(cx, op) };
+            let peer = candidate.peer;
+            if peer == cx.local {
+                opening.failures.push(format!("{peer} is this node itself"));
+                opening.candidates.pop_front();
+                continue;
+            }
+            let link = cx.links.links_to(&peer).into_iter().map(|(id, _)| id).find(|id| !opening.tried.contains(id));
+            if let Some(connection) = link {
+                opening.tried.insert(connection);
+                self.next_open += 1;
+                let open = OpenId(self.next_open);
+                opening.stage = Stage::Opening { open, until: cx.after(cx.config.open_attempt) };
+                let name = opening.name.clone();
+                cx.outputs.push_back(Output::OpenStream { open, op, peer, connection, name });
+                return;
+            }
+            if !candidate.endpoints.is_empty() {
+                let endpoints = std::mem::take(&mut candidate.endpoints);
+                match cx.dial(peer, &endpoints) {
+                    Some(dial) => {
+                        opening.stage = Stage::Dialling(dial);
+                        return;
+                    }
+                    None => opening.failures.push(format!("{peer}: none of its addresses can be dialled from here")),
+                }
+                continue;
+            }
+            if !candidate.looked_up {
+                candidate.looked_up = true;
+                let key = Key::peer(&cx.config.network, &peer);
+                let lookup = dht.look_up(cx, key.as_bytes().to_vec(), Want::Addresses(peer));
+                opening.stage = Stage::LookingUp(lookup);
+                return;
+            }
+            opening.candidates.pop_front();
+        }
+    }
+
+    fn fail(&mut self, cx: &mut Context<'_>, dht: &mut Dht, op: OpId, reason: String) {
+        if let Some(opening) = self.openings.get_mut(&op)
+            && let Some(candidate) = opening.candidates.front()
+        {
+            opening.failures.push(format!("{}: {reason}", candidate.peer));
+        }
+        self.advance(cx, dht, op);
+    }
+
+    fn give_up(&mut self, cx: &mut Context<'_>, op: OpId) {
+        let Some(opening) = self.openings.remove(&op) else { return };
+        let error = match opening.refused {
+            Some((peer, reason)) => Error::Refused { peer, reason },
+            None if opening.failures.is_empty() => {
+                Error::Unreachable(format!("no address of any provider of \"{}\" is known", opening.name))
+            }
+            None => Error::Unreachable(format!(
+                "no provider of \"{}\" could be reached: {}",
+                opening.name,
+                opening.failures.join("; ")
+            )),
+        };
+        cx.done(op, Err(error));
+    }
+
+    fn waiting_for_dial(&self, dial: DialId) -> Option<OpId> {
+        self.find(|stage| matches!(stage, Stage::Dialling(waiting) if *waiting == dial))
+    }
+
+    fn waiting_for_lookup(&self, lookup: LookupId) -> Option<OpId> {
+        self.find(|stage| matches!(stage, Stage::LookingUp(waiting) if *waiting == lookup))
+    }
+
+    fn waiting_for_open(&self, open: OpenId) -> Option<OpId> {
+        self.find(|stage| matches!(stage, Stage::Opening { open: waiting, .. } if *waiting == open))
+    }
+
+    fn find(&self, waits: impl Fn(&Stage) -> bool) -> Option<OpId> {
+        self.openings.iter().find(|(_, opening)| waits(&opening.stage)).map(|(op, _)| *op)
+    }
+}
+
+impl Opening {
+    fn new(name: ServiceName, candidates: VecDeque<Candidate>) -> Self {
+        Self {
+            name,
+            stage: Stage::Finding,
+            candidates,
+            tried: BTreeSet::new(),
+            failures: Vec::new(),
+            refused: None,
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The services this node offers, and keeping them findable.
+//!
+//! Every offer becomes a signed record that is stored three ways: in the bundle of its name, alone under
+//! `name@<peer id>`, and as a provider announcement that any libp2p implementation finds. It is signed and stored again at
+//! half its ttl, and whenever the endpoints, and so what the record says, change. Beside the offers the node publishes its
+//! own signed addresses.
+//!
+//! What is due at the same moment goes out in the order of the key space, so that neighbouring keys reach the same holders
+//! together. A store that misses its write quorum is repeated with backoff until it succeeds or the offer goes.
+//!
+//! Bounds: [`Config::max_registrations`](crate::Config) offers.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use libp2p_identity::Keypair;
+use multiaddr::Multiaddr;
+
+use crate::{
+    backoff::Backoff,
+    boundary::{OpId, Outcome, RegistrationId},
+    bundle::Bundle,
+    context::Context,
+    dht::{Dht, Placed, PlacementId, key::Key},
+    error::Error,
+    name::ServiceName,
+    peer_record::PeerRecord,
+    record::{MAX_ENDPOINTS, Record, SignedRecord, next_sequence},
+    time::{PEER_RECORD_TTL, TTL_DEFAULT, millis},
+    wire::kad::{PeerAddresses, Request},
+};
+
+/// Delays between two attempts to store after a missed quorum.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// How long changed endpoints may go on changing before they are stored: a second reservation follows the first by about
+/// a round trip, and each change costs every offer a round of messages. A guess.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+
+/// What the application offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The service's name.
+    pub name: ServiceName,
+    /// The kind of service, free text; `type` in JavaScript.
+    pub kind: String,
+    /// Free data, at most 1 KiB together.
+    pub metadata: BTreeMap<String, String>,
+    /// How long the record lives without renewal; an hour by default.
+    pub ttl: Option<Duration>,
+    /// Where the service stands; the node's region if empty.
+    pub region: String,
+    /// Topics the service belongs to.
+    pub clusters: Vec<String>,
+}
+
+impl Offer {
+    /// An offer of a name and nothing else.
+    pub fn new(name: ServiceName) -> Self {
+        Self {
+            name,
+            kind: String::new(),
+            metadata: BTreeMap::new(),
+            ttl: None,
+            region: String::new(),
+            clusters: Vec::new(),
+        }
+    }
+}
+
+/// A change of an offer; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfferPatch {
+    /// The kind of service.
+    pub kind: Option<String>,
+    /// All metadata anew.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// The record's life.
+    pub ttl: Option<Duration>,
+    /// The region.
+    pub region: Option<String>,
+    /// All clusters anew.
+    pub clusters: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+struct Registration {
+    offer: Offer,
+    record: Option<SignedRecord>,
+    withdrawing: bool,
+    /// Placements under way; the value is whether its quorum is needed and not yet reached.
+    placing: BTreeMap<PlacementId, bool>,
+    waiters: Vec<(OpId, Outcome)>,
+    backoff: Backoff,
+    due: Option<Duration>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    keypair: Keypair,
+    registrations: BTreeMap<RegistrationId, Registration>,
+    endpoints: Vec<Multiaddr>,
+    addresses_due: Option<Duration>,
+    sequence: u64,
+    next_id: u64,
+}
+
+impl Publisher {
+    pub(crate) fn new(keypair: Keypair) -> Self {
+        Self {
+            keypair,
+            registrations: BTreeMap::new(),
+            endpoints: Vec::new(),
+            addresses_due: None,
+            sequence: 0,
+            next_id: 0,
+        }
+    }
+
+    /// Offers a service; `op` ends when a write quorum holds it and the node can be reached.
+    pub(crate) fn provide(&mut self, cx: &mut Context<'_>, op: OpId, offer: Offer) -> Result<RegistrationId, Error> {
+        if self.registrations.len() >= cx.config.max_registrations {
+            let most = cx.config.max_registrations;
+            return Err(Error::Quota(format!("this node offers {most} services already; withdraw one first")));
+        }
+        if let Some(known) = self.registrations.values().find(|known| known.offer.name == offer.name && !known.withdrawing)
+        {
+            let name = &known.offer.name;
+            return Err(Error::InvalidOption(format!(
+                "this node offers \"{name}\" already; update or withdraw that registration"
+            )));
+        }
+        // Signing once before anything is sent shows every broken limit at once.
+        self.sign(cx, &offer, false)?;
+        self.next_id += 1;
+        let id = RegistrationId(self.next_id);
+        let registration = Registration {
+            offer,
+            record: None,
+            withdrawing: false,
+            placing: BTreeMap::new(),
+            waiters: vec![(op, Outcome::Provided(id))],
+            backoff: Backoff::new(RETRY.0, RETRY.1),
+            due: Some(cx.now.elapsed),
+        };
+        self.registrations.insert(id, registration);
+        Ok(id)
+    }
+
+    /// Changes an offer; `op` ends when a write quorum knows.
+    pub(crate) fn update(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        op: OpId,
+        id: RegistrationId,
+        patch: OfferPatch,
+    ) -> Result<(), Error> {
+        let Some(mut offer) = self.offered(id).map(|registration| registration.offer.clone()) else {
+            return Err(Error::NotFound("this registration; it was withdrawn".to_owned()));
+        };
+        offer.kind = patch.kind.unwrap_or(offer.kind);
+        offer.metadata = patch.metadata.unwrap_or(offer.metadata);
+        offer.ttl = patch.ttl.or(offer.ttl);
+        offer.region = patch.region.unwrap_or(offer.region);
+        offer.clusters = patch.clusters.unwrap_or(offer.clusters);
+        self.sign(cx, &offer, false)?;
+        self.restart(cx, dht, id, |registration| {
+            registration.offer = offer;
+            registration.waiters.push((op, Outcome::Stored));
+        });
+        Ok(())
+    }
+
+    /// Takes an offer back; `op` ends when a write quorum holds the withdrawal.
+    pub(crate) fn withdraw(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        op: Option<OpId>,
+        id: RegistrationId,
+    ) -> Result<(), Error> {
+        if self.offered(id).is_none() {
+            return Err(Error::NotFound("this registration; it was withdrawn already".to_owned()));
+        }
+        self.restart(cx, dht, id, |registration| {
+            registration.withdrawing = true;
+            registration.waiters.extend(op.map(|op| (op, Outcome::Stored)));
+        });
+        let never_stored = self.registrations.get(&id).is_some_and(|registration| registration.record.is_none());
+        if never_stored && let Some(registration) = self.registrations.remove(&id) {
+            for (op, outcome) in registration.waiters {
+                cx.done(op, Ok(outcome));
+            }
+        }
+        Ok(())
+    }
+
+    /// The caller of `op` gave up or ran out of time: a first store that never reached its quorum is taken back.
+    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, dht: &mut Dht, op: OpId) -> bool {
+        let mut first = None;
+        let mut known = false;
+        for (id, registration) in &mut self.registrations {
+            if let Some(at) = registration.waiters.iter().position(|(waiter, _)| *waiter == op) {
+                known = true;
+                if let (_, Outcome::Provided(_)) = registration.waiters.remove(at) {
+                    first = Some(*id);
+                }
+            }
+        }
+        if let Some(id) = first {
+            // Whoever waits for the withdrawal of a cancelled call has nobody to tell.
+            let _ = self.withdraw(cx, dht, None, id);
+        }
+        known
+    }
+
+    /// The addresses at which this node is reached have changed.
+    pub(crate) fn set_endpoints(&mut self, cx: &mut Context<'_>, endpoints: Vec<Multiaddr>) {
+        if endpoints == self.endpoints {
+            return;
+        }
+        let first = self.endpoints.is_empty();
+        self.endpoints = endpoints;
+        if self.endpoints.is_empty() {
+            return;
+        }
+        let due = cx.after(if first { Duration::ZERO } else { DEBOUNCE });
+        self.addresses_due = Some(due);
+        for registration in self.registrations.values_mut() {
+            registration.due = Some(registration.due.map_or(due, |known| known.min(due)));
+        }
+    }
+
+    /// Stores what is due; `ready` tells whether the DHT can be asked.
+    pub(crate) fn advance(&mut self, cx: &mut Context<'_>, dht: &mut Dht, ready: bool) {
+        if !ready || self.endpoints.is_empty() {
+            return;
+        }
+        if self.addresses_due.is_some_and(|due| due <= cx.now.elapsed) {
+            self.addresses_due = Some(cx.after(PEER_RECORD_TTL / 2));
+            self.publish_addresses(cx, dht);
+        }
+        let mut due: Vec<_> = self
+            .registrations
+            .iter()
+            .filter(|(_, registration)| registration.due.is_some_and(|due| due <= cx.now.elapsed))
+            .map(|(id, registration)| (Key::service(&cx.config.network, &registration.offer.name).position(), *id))
+            .collect();
+        due.sort();
+        for (_, id) in due {
+            self.store(cx, dht, id);
+        }
+    }
+
+    /// A placement reached its quorum or ended without.
+    pub(crate) fn placed(&mut self, cx: &mut Context<'_>, id: PlacementId, placed: Placed) {
+        let Some((registration_id, registration)) =
+            self.registrations.iter_mut().find(|(_, registration)| registration.placing.contains_key(&id))
+        else {
+            return;
+        };
+        let needed = registration.placing.remove(&id).unwrap_or(false);
+        if needed && !placed.is_quorum() {
+            registration.due = Some(cx.now.elapsed + registration.backoff.fail(cx.rng));
+            return;
+        }
+        if registration.placing.values().any(|needed| *needed) || registration.due.is_some_and(|due| due <= cx.now.elapsed)
+        {
+            return;
+        }
+        registration.backoff.reset();
+        for (op, outcome) in std::mem::take(&mut registration.waiters) {
+            cx.done(op, Ok(outcome));
+        }
+        if registration.withdrawing {
+            let id = *registration_id;
+            self.registrations.remove(&id);
+        }
+    }
+
+    /// The records of a name that this node offers itself.
+    pub(crate) fn own(&self, name: &ServiceName) -> Vec<SignedRecord> {
+        self.registrations
+            .values()
+            .filter(|registration| registration.offer.name == *name && !registration.withdrawing)
+            .filter_map(|registration| registration.record.clone())
+            .collect()
+    }
+
+    /// Takes everything back; true if there was anything.
+    pub(crate) fn withdraw_all(&mut self, cx: &mut Context<'_>, dht: &mut Dht) -> bool {
+        let ids: Vec<_> = self.registrations.keys().copied().collect();
+        for id in &ids {
+            // Those that are being withdrawn already stay as they are.
+            let _ = self.withdraw(cx, dht, None, *id);
+        }
+        !self.is_idle()
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.registrations.is_empty()
+    }
+
+    pub(crate) fn next_deadline(&self, ready: bool) -> Option<Duration> {
+        if !ready || self.endpoints.is_empty() {
+            return None;
+        }
+        let registrations = self.registrations.values().filter_map(|registration| registration.due);
+        registrations.chain(self.addresses_due).min()
+    }
+
+    fn offered(&self, id: RegistrationId) -> Option<&Registration> {
+        self.registrations.get(&id).filter(|registration| !registration.withdrawing)
+    }
+
+    /// Gives up what is under way for a registration, changes it, and makes it due at once.
+    fn restart(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        id: RegistrationId,
+        change: impl FnOnce(&mut Registration),
+    ) {
+        let Some(registration) = self.registrations.get_mut(&id) else { return };
+        for placement in std::mem::take(&mut registration.placing).into_keys() {
+            dht.cancel_placement(cx, placement);
+        }
+        change(registration);
+        registration.due = Some(cx.now.elapsed);
+    }
+
+    fn store(&mut self, cx: &mut Context<'_>, dht: &mut Dht, id: RegistrationId) {
+        let Some(registration) = self.registrations.get(&id) else { return };
+        let (offer, withdrawing) = (registration.offer.clone(), registration.withdrawing);
+        let signed = match self.sign(cx, &offer, withdrawing) {
+            Ok(signed) => signed,
+            Err(error) => return self.fail(cx, id, error),
+        };
+        let network = &cx.config.network;
+        let name = Key::service(network, &offer.name);
+        let alone = Key::service_of(network, &offer.name, &cx.local);
+        let provider = PeerAddresses { peer: cx.local, addresses: self.endpoints.clone() };
+        let announcement = Request::AddProvider { key: name.provider(), provider };
+        let mut requests: Vec<(Request, bool)> = [name, alone]
+            .into_iter()
+            .map(|key| {
+                let mut bundle = Bundle::new(key.clone());
+                // The record was signed a moment ago for this very key.
+                let _ = bundle.merge(signed.clone(), cx.now);
+                (Request::PutValue { key: key.as_bytes().to_vec(), value: bundle.encode(cx.now) }, true)
+            })
+            .collect();
+        if !withdrawing {
+            requests.push((announcement, false));
+        }
+        let ttl = Duration::from_millis(signed.record().ttl);
+        let placing = requests.into_iter().map(|(request, needed)| (dht.place(cx, request), needed)).collect();
+        let half = cx.after(ttl / 2);
+        if let Some(registration) = self.registrations.get_mut(&id) {
+            registration.placing = placing;
+            registration.record = Some(signed);
+            registration.due = (!withdrawing).then_some(half);
+        }
+    }
+
+    fn fail(&mut self, cx: &mut Context<'_>, id: RegistrationId, error: Error) {
+        let Some(registration) = self.registrations.remove(&id) else { return };
+        for (op, _) in registration.waiters {
+            cx.done(op, Err(error.clone()));
+        }
+    }
+
+    fn publish_addresses(&mut self, cx: &mut Context<'_>, dht: &mut Dht) {
+        let sequence = self.next_sequence(cx);
+        let record = PeerRecord { peer: cx.local, sequence, addresses: self.endpoints.clone() };
+        match record.sign(&self.keypair) {
+            Ok(signed) => {
+                let key = Key::peer(&cx.config.network, &cx.local).as_bytes().to_vec();
+                dht.place(cx, Request::PutValue { key, value: signed.envelope().to_vec() });
+            }
+            Err(error) => cx.emit(crate::event::Event::Warning { code: "RECORD_TOO_LARGE", message: error.to_string() }),
+        }
+    }
+
+    fn sign(&mut self, cx: &Context<'_>, offer: &Offer, withdrawn: bool) -> Result<SignedRecord, Error> {
+        let region = if offer.region.is_empty() { &cx.config.region } else { &offer.region };
+        let mut record = Record {
+            name: offer.name.clone(),
+            kind: offer.kind.clone(),
+            provider: cx.local,
+            endpoints: self.endpoints.iter().take(MAX_ENDPOINTS).cloned().collect(),
+            metadata: offer.metadata.clone(),
+            region: region.clone(),
+            clusters: offer.clusters.clone(),
+            sequence: self.next_sequence(cx),
+            issued_at: cx.now.unix_ms,
+            ttl: millis(offer.ttl.unwrap_or(TTL_DEFAULT)),
+            withdrawn,
+            pq_key_hash: Vec::new(),
+        };
+        record.fit_endpoints();
+        Ok(record.sign(&self.keypair)?)
+    }
+
+    /// Never the same twice, and ahead of everything signed before this start unless the clock was set back.
+    fn next_sequence(&mut self, cx: &Context<'_>) -> u64 {
+        self.sequence = next_sequence(self.sequence, cx.now.unix_ms);
+        self.sequence
+    }
+}

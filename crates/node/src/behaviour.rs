@@ -1,0 +1,114 @@
+//! The libp2p behaviours of a node, put together; which of them are on depends on the role alone.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use libp2p::{
+    StreamProtocol, connection_limits, identify,
+    identity::Keypair,
+    ping, relay,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+};
+use openred_core::name::NetworkName;
+
+use crate::{config::RelayLimits, streams};
+
+/// Everything that speaks on a node's connections.
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    relay_client: relay::client::Behaviour,
+    relay: Toggle<relay::Behaviour>,
+    pub(crate) streams: streams::Behaviour,
+}
+
+/// How often a client pings, and how long it waits: a relay that died without a word is noticed within the sum, 8 s, and
+/// streams through it end with a code within the 10 s that users are promised.
+const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(5));
+
+/// The same for relays, which have many links and are pinged by everybody on them anyway.
+const RELAY_PING: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
+
+/// Connections to one peer: a direct and a relayed one each way, twice while they are replaced.
+const CONNECTIONS_PER_PEER: u32 = 8;
+
+/// Connections of a client; a browser gives a page 255 WebSockets.
+const CLIENT_CONNECTIONS: u32 = 256;
+
+/// Connections a relay has for everything but reservations: its mesh, lookups, and clients that hold no reservation.
+const RELAY_SPARE_CONNECTIONS: u32 = 4096;
+
+impl Behaviour {
+    pub(crate) fn new(
+        identity: &Keypair,
+        network: &NetworkName,
+        relay_client: relay::client::Behaviour,
+        limits: Option<&RelayLimits>,
+        protocols: Protocols,
+    ) -> Self {
+        let ping = if limits.is_some() { RELAY_PING } else { CLIENT_PING };
+        let identify = identify::Config::new(format!("openred/{network}/1.0.0"), identity.public())
+            .with_agent_version(concat!("openred/", env!("CARGO_PKG_VERSION")).to_owned())
+            .with_push_listen_addr_updates(true)
+            .with_cache_size(0);
+        let most = limits.map_or(CLIENT_CONNECTIONS, |limits| {
+            RELAY_SPARE_CONNECTIONS.saturating_add(u32::try_from(limits.max_reservations).unwrap_or(u32::MAX))
+        });
+        let connections = connection_limits::ConnectionLimits::default()
+            .with_max_established(Some(most))
+            .with_max_established_per_peer(Some(CONNECTIONS_PER_PEER));
+        let inbound = match limits {
+            Some(_) => vec![protocols.stream, protocols.kad],
+            None => vec![protocols.stream],
+        };
+        Self {
+            limits: connection_limits::Behaviour::new(connections),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping::Config::new().with_interval(ping.0).with_timeout(ping.1)),
+            relay_client,
+            relay: limits
+                .map(|limits| relay::Behaviour::new(identity.public().to_peer_id(), relay_config(limits)))
+                .into(),
+            streams: streams::Behaviour::new(inbound),
+        }
+    }
+}
+
+/// Our own protocols on one network.
+#[derive(Clone, Debug)]
+pub(crate) struct Protocols {
+    pub(crate) kad: StreamProtocol,
+    pub(crate) stream: StreamProtocol,
+}
+
+impl Protocols {
+    pub(crate) fn new(network: &NetworkName) -> Self {
+        let protocol = |id| StreamProtocol::try_from_owned(id).expect("our protocol ids begin with a slash");
+        Self { kad: protocol(network.kad_protocol()), stream: protocol(network.stream_protocol()) }
+    }
+}
+
+/// libp2p's own limits are for strangers on a public network and far too small for a service: 128 KiB and two minutes a
+/// circuit. Its limiter by IP address is left out, since everybody behind one proxy shares an address.
+fn relay_config(limits: &RelayLimits) -> relay::Config {
+    let per_minute = |count| NonZeroU32::new(count).expect("a rate is not zero");
+    let config = relay::Config {
+        max_reservations: limits.max_reservations,
+        max_reservations_per_peer: limits.max_reservations_per_peer,
+        reservation_duration: limits.reservation_duration,
+        reservation_rate_limiters: Vec::new(),
+        max_circuits: limits.max_circuits,
+        max_circuits_per_peer: limits.max_circuits_per_peer,
+        max_circuit_duration: match limits.circuit_duration {
+            // libp2p would close a circuit without duration at once; its own maximum is some 136 years.
+            duration if duration.is_zero() => Duration::from_secs(u32::MAX.into()),
+            duration => duration,
+        },
+        max_circuit_bytes: limits.circuit_bytes,
+        circuit_src_rate_limiters: Vec::new(),
+    };
+    config
+        .reservation_rate_per_peer(per_minute(30), Duration::from_secs(2))
+        .circuit_src_per_peer(per_minute(240), Duration::from_millis(250))
+}

@@ -1,0 +1,560 @@
+//! The driver: one task that owns the libp2p swarm and the core machine and translates between them.
+//!
+//! It decides nothing. Each turn of its loop takes one thing that has happened (the swarm, a command of the application, a
+//! finished exchange, the timer), tells the machine, and carries out what the machine wants. Exchanges on streams run as
+//! tasks of their own and report back; the driver holds their handles, so that they end with it.
+//!
+//! Bounds: commands wait in a queue of [`COMMANDS`]; tasks are bounded by the machine's own limits and [`MAX_INBOUND`].
+
+mod exchange;
+mod translate;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{
+    Future, StreamExt,
+    channel::{mpsc, oneshot},
+};
+use libp2p::{
+    Multiaddr, PeerId, Stream, Swarm,
+    core::transport::ListenerId,
+    identify,
+    multiaddr::Protocol,
+    ping, relay,
+    swarm::{self, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
+};
+use openred_core::{
+    ConnectionId, DialFailure, DialId, Error, InboundId, Input, Machine, OpId, OpenId, Outcome, Output, RequestId,
+    Response, event::Path, wire,
+};
+
+use self::exchange::{Asked, Exchanged};
+use crate::{
+    behaviour::{Behaviour, BehaviourEvent, Protocols},
+    command::{Command, Snapshot},
+    events::Subscribers,
+    handlers::Handlers,
+    meter::Meter,
+    node::Shared,
+    platform::{self, Task, now},
+    service_stream::ServiceStream,
+    streams,
+};
+
+/// Commands of the application that wait for the driver.
+pub(crate) const COMMANDS: usize = 256;
+
+/// Exchanges that other peers have begun, at once. Each holds a stream and at most one message of 128 KiB.
+const MAX_INBOUND: usize = 4096;
+
+/// Reports of finished exchanges that wait for the driver.
+const REPORTS: usize = 256;
+
+/// One node at work.
+pub(crate) struct Driver {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) machine: Machine,
+    pub(crate) protocols: Protocols,
+    pub(crate) handlers: Handlers,
+    pub(crate) meter: Meter,
+    pub(crate) shared: Shared,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) subscribers: Subscribers,
+    /// Whether the addresses listened on are those by which others reach this node.
+    pub(crate) announce_listeners: bool,
+    books: Books,
+    reports: (mpsc::Sender<Exchanged>, mpsc::Receiver<Exchanged>),
+    timer: Option<(Duration, platform::Sleep)>,
+    /// The machine's revision when its addresses were last published.
+    revision: u64,
+    closed: bool,
+}
+
+/// What the driver remembers between a fact and its answer.
+#[derive(Default)]
+struct Books {
+    next_id: u64,
+    connections: BTreeMap<ConnectionId, Connection>,
+    by_swarm: BTreeMap<swarm::ConnectionId, ConnectionId>,
+    dials: BTreeMap<swarm::ConnectionId, DialId>,
+    opening: BTreeMap<streams::RequestId, Opening>,
+    requests: BTreeMap<RequestId, Task>,
+    opens: BTreeMap<OpenId, Task>,
+    opened: BTreeMap<OpenId, ServiceStream>,
+    inbound: BTreeMap<InboundId, Task>,
+    answers: BTreeMap<InboundId, oneshot::Sender<Response>>,
+    operations: BTreeMap<OpId, oneshot::Sender<Result<Done, Error>>>,
+    listening: HashMap<ListenerId, oneshot::Sender<Result<Multiaddr, Error>>>,
+    reservations: HashMap<ListenerId, PeerId>,
+    relayed: Relayed,
+}
+
+struct Connection {
+    swarm: swarm::ConnectionId,
+    path: Path,
+}
+
+/// What a stream that is being opened is for.
+enum Opening {
+    Request { request: RequestId, message: Vec<u8>, answered: bool },
+    Service { open: OpenId, name: String, peer: PeerId, path: Path },
+}
+
+/// What this node gives as a relay.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Relayed {
+    pub(crate) reservations: usize,
+    pub(crate) circuits: usize,
+}
+
+/// How an operation ended well, with the stream if it was for one.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Outcome(Outcome),
+    Stream(ServiceStream),
+}
+
+enum Wake {
+    Swarm(SwarmEvent<BehaviourEvent>),
+    Command(Option<Command>),
+    Exchanged(Exchanged),
+    Timer,
+}
+
+impl Driver {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        machine: Machine,
+        protocols: Protocols,
+        handlers: Handlers,
+        meter: Meter,
+        shared: Shared,
+        commands: mpsc::Receiver<Command>,
+        subscribers: Subscribers,
+        announce_listeners: bool,
+    ) -> Self {
+        Self {
+            swarm,
+            machine,
+            protocols,
+            handlers,
+            meter,
+            shared,
+            commands,
+            subscribers,
+            announce_listeners,
+            books: Books::default(),
+            reports: mpsc::channel(REPORTS),
+            timer: None,
+            revision: 0,
+            closed: false,
+        }
+    }
+
+    /// Listens on an address; the answer comes when the transport has bound it.
+    pub(crate) fn listen(&mut self, address: Multiaddr) -> oneshot::Receiver<Result<Multiaddr, Error>> {
+        let (sender, bound) = oneshot::channel();
+        match self.swarm.listen_on(address.clone()) {
+            Ok(listener) => drop(self.books.listening.insert(listener, sender)),
+            Err(error) => {
+                let error = Error::InvalidOption(format!("cannot listen on {address}: {}", translate::cause(&error)));
+                // The receiver is in this very function's hands.
+                let _ = sender.send(Err(error));
+            }
+        }
+        bound
+    }
+
+    /// Says that an address leads to this node.
+    pub(crate) fn announce(&mut self, address: Multiaddr) {
+        self.swarm.add_external_address(address.clone());
+        self.machine.handle_input(Input::Reachable { address }, now());
+    }
+
+    /// Runs until the application closes the node or drops its last handle.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.carry_out();
+            if self.closed {
+                return self.end();
+            }
+            match poll_fn(|cx| self.poll_wake(cx)).await {
+                Wake::Swarm(event) => self.swarm_event(event),
+                Wake::Exchanged(report) => self.exchanged(report),
+                Wake::Timer => self.machine.handle_timeout(now()),
+                Wake::Command(None) => return,
+                Wake::Command(Some(command)) => self.command(command),
+            }
+        }
+    }
+
+    /// Whoever holds a part of the node learns that it is closed.
+    fn end(self) {
+        self.shared.close();
+        self.handlers.close();
+        self.subscribers.close();
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        if let Poll::Ready(command) = self.commands.poll_next_unpin(cx) {
+            return Poll::Ready(Wake::Command(command));
+        }
+        if let Poll::Ready(Some(report)) = self.reports.1.poll_next_unpin(cx) {
+            return Poll::Ready(Wake::Exchanged(report));
+        }
+        if let Poll::Ready(Some(event)) = self.swarm.poll_next_unpin(cx) {
+            return Poll::Ready(Wake::Swarm(event));
+        }
+        match &mut self.timer {
+            Some((_, sleep)) => match Pin::new(sleep).poll(cx) {
+                Poll::Ready(()) => {
+                    self.timer = None;
+                    Poll::Ready(Wake::Timer)
+                }
+                Poll::Pending => Poll::Pending,
+            },
+            None => Poll::Pending,
+        }
+    }
+
+    /// Does everything the machine wants, then sets the timer.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.machine.poll_output() {
+            self.output(output);
+        }
+        let deadline = self.machine.poll_timeout().map(|(at, _)| at);
+        if self.timer.as_ref().map(|(at, _)| *at) != deadline {
+            self.timer = deadline.map(|at| (at, platform::sleep(at.saturating_sub(platform::elapsed()))));
+        }
+        self.shared.set_status(self.machine.status());
+        if self.revision != self.machine.revision() {
+            self.revision = self.machine.revision();
+            let local = *self.swarm.local_peer_id();
+            let endpoints = self.machine.endpoints().into_iter();
+            self.shared.set_addresses(endpoints.map(|address| address.with(Protocol::P2p(local))).collect());
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        match output {
+            Output::Dial { dial, peer, addresses } => self.dial(dial, peer, addresses),
+            Output::CancelDial { dial } => self.books.dials.retain(|_, known| *known != dial),
+            Output::Disconnect { connection } => {
+                if let Some(known) = self.books.connections.get(&connection) {
+                    self.swarm.close_connection(known.swarm);
+                }
+            }
+            Output::Reserve { relay, address } => self.reserve(relay, address),
+            Output::Request { request, peer, connection, message, answered } => {
+                let protocol = self.protocols.kad.clone();
+                self.open(peer, connection, protocol, Opening::Request { request, message, answered });
+            }
+            Output::CancelRequest { request } => {
+                self.books.requests.remove(&request);
+                self.books
+                    .opening
+                    .retain(|_, opening| !matches!(opening, Opening::Request { request: known, .. } if *known == request));
+            }
+            Output::Respond { inbound, response } => {
+                if let Some(answer) = self.books.answers.remove(&inbound) {
+                    // The exchange may have ended meanwhile; then nobody waits.
+                    let _ = answer.send(response);
+                }
+            }
+            Output::OpenStream { open, peer, connection, name, .. } => {
+                let path = self.books.connections.get(&connection).map_or(Path::Direct, |known| known.path);
+                let protocol = self.protocols.stream.clone();
+                self.open(peer, connection, protocol, Opening::Service { open, name: name.to_string(), peer, path });
+            }
+            Output::CancelOpen { open } => {
+                self.books.opens.remove(&open);
+                self.books.opened.remove(&open);
+                self.books
+                    .opening
+                    .retain(|_, opening| !matches!(opening, Opening::Service { open: known, .. } if *known == open));
+            }
+            Output::Done { op, outcome } => self.done(op, outcome),
+            Output::Event(event) => {
+                tracing::debug!(?event, "event");
+                self.subscribers.send(&event);
+            }
+        }
+    }
+
+    fn done(&mut self, op: OpId, outcome: Result<Outcome, Error>) {
+        self.closed |= matches!(outcome, Ok(Outcome::Closed));
+        let Some(waiter) = self.books.operations.remove(&op) else { return };
+        let done = match outcome {
+            Ok(Outcome::Opened(open)) => match self.books.opened.remove(&open) {
+                Some(stream) => Ok(Done::Stream(stream)),
+                None => Err(Error::Unreachable("the stream broke as it was opened".to_owned())),
+            },
+            Ok(outcome) => Ok(Done::Outcome(outcome)),
+            Err(error) => Err(error),
+        };
+        // A caller that went away has told so by a cancellation, or will.
+        let _ = waiter.send(done);
+    }
+
+    fn dial(&mut self, dial: DialId, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
+        let options = match (peer, addresses.first()) {
+            (Some(peer), _) => {
+                DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build()
+            }
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
+            (None, None) => return self.machine.handle_input(failed_dial(dial, DialFailure::Unsupported), now()),
+        };
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.books.dials.insert(connection, dial)),
+            Err(error) => self.machine.handle_input(failed_dial(dial, translate::dial_failure(&error)), now()),
+        }
+    }
+
+    fn reserve(&mut self, relay: PeerId, address: Multiaddr) {
+        let old: Vec<_> =
+            self.books.reservations.iter().filter(|(_, known)| **known == relay).map(|(id, _)| *id).collect();
+        for listener in old {
+            self.books.reservations.remove(&listener);
+            self.swarm.remove_listener(listener);
+        }
+        let circuit = address.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit);
+        match self.swarm.listen_on(circuit) {
+            Ok(listener) => drop(self.books.reservations.insert(listener, relay)),
+            Err(error) => {
+                let reason = translate::cause(&error);
+                self.machine.handle_input(Input::ReservationLost { relay, reason }, now());
+            }
+        }
+    }
+
+    fn open(&mut self, peer: PeerId, connection: ConnectionId, protocol: libp2p::StreamProtocol, opening: Opening) {
+        match self.books.connections.get(&connection) {
+            Some(known) => {
+                self.books.next_id += 1;
+                let request = streams::RequestId(self.books.next_id);
+                self.books.opening.insert(request, opening);
+                self.swarm.behaviour_mut().streams.open(request, peer, known.swarm, protocol);
+            }
+            None => self.open_failed(opening, "the connection is closed".to_owned()),
+        }
+    }
+
+    fn open_failed(&mut self, opening: Opening, reason: String) {
+        let input = match opening {
+            Opening::Request { request, .. } => Input::RequestFailed { request, reason },
+            Opening::Service { open, .. } => Input::OpenFailed { open, reason },
+        };
+        self.machine.handle_input(input, now());
+    }
+
+    fn stream_event(&mut self, event: streams::Event) {
+        match event {
+            streams::Event::Opened { request, stream, .. } => match self.books.opening.remove(&request) {
+                Some(opening) => self.opened(opening, stream),
+                None => drop(stream),
+            },
+            streams::Event::OpenFailed { request, error, .. } => {
+                if let Some(opening) = self.books.opening.remove(&request) {
+                    self.open_failed(opening, error.to_string());
+                }
+            }
+            streams::Event::Inbound { peer, connection, protocol, stream } => {
+                let path = self.path(connection);
+                self.accept(peer, path, protocol == self.protocols.kad, stream);
+            }
+        }
+    }
+
+    fn opened(&mut self, opening: Opening, stream: Stream) {
+        let report = self.reports.0.clone();
+        match opening {
+            Opening::Request { request, message, answered } => {
+                let task = platform::spawn(exchange::request(request, stream, message, answered, report));
+                self.books.requests.insert(request, task);
+            }
+            Opening::Service { open, name, peer, path } => {
+                let stream = ServiceStream::new(stream, path, peer, name);
+                self.books.opens.insert(open, platform::spawn(exchange::open(open, stream, report)));
+            }
+        }
+    }
+
+    /// Another peer opened a stream; beyond the limit it is dropped, which resets it.
+    fn accept(&mut self, peer: PeerId, path: Path, is_dht: bool, stream: Stream) {
+        if self.books.inbound.len() >= MAX_INBOUND {
+            tracing::debug!(%peer, limit = MAX_INBOUND, "too many inbound streams");
+            return;
+        }
+        self.books.next_id += 1;
+        let id = InboundId(self.books.next_id);
+        let report = self.reports.0.clone();
+        let task = if is_dht {
+            platform::spawn(exchange::serve(id, peer, stream, report))
+        } else {
+            let handlers = self.handlers.clone();
+            platform::spawn(exchange::accept(id, peer, path, stream, handlers, report))
+        };
+        self.books.inbound.insert(id, task);
+    }
+
+    fn exchanged(&mut self, report: Exchanged) {
+        let input = match report {
+            Exchanged::Request { request, result } => {
+                self.books.requests.remove(&request);
+                match result {
+                    Ok(Some(message)) => Input::Answered { request, message },
+                    Ok(None) => Input::Sent { request },
+                    Err(error) => Input::RequestFailed { request, reason: error.to_string() },
+                }
+            }
+            Exchanged::Open { open, result } => {
+                if self.books.opens.remove(&open).is_none() {
+                    return;
+                }
+                match *result {
+                    Ok((stream, answer)) if answer.status == wire::stream::Status::Ok => {
+                        self.books.opened.insert(open, stream);
+                        Input::Opened { open }
+                    }
+                    Ok((_, answer)) => Input::OpenRefused { open, status: answer.status, message: answer.message },
+                    Err(error) => Input::OpenFailed { open, reason: error.to_string() },
+                }
+            }
+            Exchanged::Asked(Asked { inbound, peer, message, answer }) => {
+                self.books.answers.insert(inbound, answer);
+                Input::Asked { inbound, peer, message }
+            }
+            Exchanged::Served { inbound } => {
+                self.books.inbound.remove(&inbound);
+                self.books.answers.remove(&inbound);
+                return;
+            }
+        };
+        self.machine.handle_input(input, now());
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = now();
+        let machine = &mut self.machine;
+        match command {
+            Command::Operation { op, operation, done } => {
+                self.books.operations.insert(op, done);
+                operation.start(machine, op, now);
+            }
+            Command::Cancel(op) => {
+                if self.books.operations.remove(&op).is_some() {
+                    machine.cancel(op, now);
+                }
+            }
+            Command::Withdraw(registration) => machine.withdraw(None, registration, Duration::ZERO, now),
+            Command::Wake => machine.wake(now),
+            Command::Explain(peer, reply) => drop(reply.send(machine.explain(&peer))),
+            Command::Snapshot(reply) => {
+                let snapshot = Snapshot {
+                    peers: machine.peers(),
+                    stats: machine.stats(),
+                    relayed: self.books.relayed,
+                    bytes_in: self.meter.bytes_in(),
+                    bytes_out: self.meter.bytes_out(),
+                };
+                drop(reply.send(snapshot));
+            }
+        }
+    }
+
+    fn path(&self, connection: swarm::ConnectionId) -> Path {
+        let known = self.books.by_swarm.get(&connection).and_then(|id| self.books.connections.get(id));
+        known.map_or(Path::Direct, |known| known.path)
+    }
+
+    fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let input = match event {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.books.next_id += 1;
+                let connection = ConnectionId(self.books.next_id);
+                let relayed = endpoint.is_relayed();
+                let path = if relayed { Path::Relayed } else { Path::Direct };
+                self.books.connections.insert(connection, Connection { swarm: connection_id, path });
+                self.books.by_swarm.insert(connection_id, connection);
+                let dial = self.books.dials.remove(&connection_id);
+                let address = endpoint.get_remote_address().clone();
+                Input::Connected { peer: peer_id, connection, address, relayed, dial }
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
+                let Some(connection) = self.books.by_swarm.remove(&connection_id) else { return };
+                self.books.connections.remove(&connection);
+                Input::Disconnected { peer: peer_id, connection }
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                let Some(dial) = self.books.dials.remove(&connection_id) else { return };
+                failed_dial(dial, translate::dial_failure(&error))
+            }
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                if let Some(bound) = self.books.listening.remove(&listener_id) {
+                    let _ = bound.send(Ok(address.clone()));
+                }
+                let own = !self.books.reservations.contains_key(&listener_id);
+                if own && self.announce_listeners {
+                    self.announce(address);
+                }
+                return;
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                let reason = reason.err().map_or("it was closed".to_owned(), |error| translate::cause(&error));
+                if let Some(bound) = self.books.listening.remove(&listener_id) {
+                    let _ = bound.send(Err(Error::InvalidOption(format!("cannot listen: {reason}"))));
+                }
+                let Some(relay) = self.books.reservations.remove(&listener_id) else { return };
+                Input::ReservationLost { relay, reason }
+            }
+            SwarmEvent::Behaviour(event) => match self.behaviour_event(event) {
+                Some(input) => input,
+                None => return,
+            },
+            _ => return,
+        };
+        self.machine.handle_input(input, now());
+    }
+
+    fn behaviour_event(&mut self, event: BehaviourEvent) -> Option<Input> {
+        match event {
+            BehaviourEvent::Streams(event) => {
+                self.stream_event(event);
+                None
+            }
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => Some(Input::Identified {
+                peer: peer_id,
+                protocols: info.protocols.iter().map(ToString::to_string).collect(),
+                addresses: info.listen_addrs,
+            }),
+            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => {
+                let connection = *self.books.by_swarm.get(&connection)?;
+                match result {
+                    Ok(rtt) => Some(Input::Ponged { peer, connection, rtt }),
+                    Err(ping::Failure::Unsupported) => None,
+                    Err(_) => Some(Input::PingFailed { peer, connection }),
+                }
+            }
+            BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
+                Some(Input::Reserved { relay: relay_peer_id })
+            }
+            BehaviourEvent::Relay(event) => {
+                translate::count(&mut self.books.relayed, &event);
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+fn failed_dial(dial: DialId, failure: DialFailure) -> Input {
+    Input::DialFailed { dial, failure }
+}

@@ -1,0 +1,51 @@
+//! libp2p's words in the core's.
+
+use std::error::Error as StdError;
+
+use libp2p::{TransportError, relay, swarm::DialError};
+use openred_core::DialFailure;
+
+use super::Relayed;
+
+/// The innermost reason of an error: the wrappers around it say where it passed, not what it was.
+pub(super) fn cause(error: &(dyn StdError + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+pub(super) fn dial_failure(error: &DialError) -> DialFailure {
+    match error {
+        DialError::LocalPeerId { .. } => DialFailure::Myself,
+        DialError::WrongPeerId { obtained, .. } => DialFailure::WrongPeer { obtained: *obtained },
+        DialError::NoAddresses => DialFailure::Unsupported,
+        DialError::Transport(failures) => {
+            let mut reasons: Vec<String> = failures
+                .iter()
+                .filter_map(|(_, failure)| match failure {
+                    TransportError::MultiaddrNotSupported(_) => None,
+                    TransportError::Other(error) => Some(cause(error)),
+                })
+                .collect();
+            reasons.sort();
+            reasons.dedup();
+            if reasons.is_empty() { DialFailure::Unsupported } else { DialFailure::Failed(reasons.join("; ")) }
+        }
+        other => DialFailure::Failed(cause(other)),
+    }
+}
+
+/// Keeps count of what this node gives as a relay.
+pub(super) fn count(relayed: &mut Relayed, event: &relay::Event) {
+    match event {
+        relay::Event::ReservationReqAccepted { renewed: false, .. } => relayed.reservations += 1,
+        relay::Event::ReservationTimedOut { .. } | relay::Event::ReservationClosed { .. } => {
+            relayed.reservations = relayed.reservations.saturating_sub(1);
+        }
+        relay::Event::CircuitReqAccepted { .. } => relayed.circuits += 1,
+        relay::Event::CircuitClosed { .. } => relayed.circuits = relayed.circuits.saturating_sub(1),
+        _ => {}
+    }
+}

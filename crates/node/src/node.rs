@@ -1,0 +1,317 @@
+//! The node as an application holds it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::channel::{mpsc, oneshot};
+use libp2p::{Multiaddr, PeerId, Swarm, relay};
+use openred_core::{
+    Error, Explanation, Machine, Outcome, PeerInfo,
+    event::{State, Status},
+    find::{FindOptions, Found},
+    name::{ServiceName, ServiceTarget},
+    open::Target,
+    publish::Offer,
+};
+
+use crate::{
+    behaviour::{Behaviour, Protocols},
+    command::{Command, Operation, Snapshot},
+    config::{Config, Role},
+    driver::{COMMANDS, Done, Driver},
+    events::{Events, Subscribers},
+    handlers::{Handler, Handlers},
+    meter::Meter,
+    operator::{Operator, Registration, STORE_LIMIT},
+    platform::{self, Task, now},
+    service_stream::ServiceStream,
+    stats::Stats,
+};
+
+/// Quiet connections are kept this long. libp2p's 10 s would close a relay's link between two lookups; keeping one costs
+/// some kilobytes.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// A node of the network. Clones are handles to the same node; it stops when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Node(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    peer_id: PeerId,
+    operator: Operator,
+    shared: Shared,
+    handlers: Handlers,
+    subscribers: Subscribers,
+    /// The driver; dropped, and so stopped, with the last handle.
+    _task: Task,
+}
+
+impl Node {
+    /// Starts a node and returns once its listeners are bound. Joining goes on in the background; see [`Node::ready`].
+    ///
+    /// # Errors
+    ///
+    /// If an address cannot be listened on, or the platform's transports cannot be set up.
+    pub async fn start(mut config: Config) -> Result<Self, Error> {
+        let listen = std::mem::take(&mut config.listen);
+        let (node, bound) = Self::spawn_listening(config, listen)?;
+        for bound in bound {
+            bound.await.map_err(|_| Error::Closed)??;
+        }
+        Ok(node)
+    }
+
+    /// Starts a node that does not listen.
+    ///
+    /// # Errors
+    ///
+    /// If the platform's transports cannot be set up.
+    pub fn spawn(config: Config) -> Result<Self, Error> {
+        Ok(Self::spawn_listening(config, Vec::new())?.0)
+    }
+
+    fn spawn_listening(config: Config, listen: Vec<Multiaddr>) -> Result<(Self, Vec<Bound>), Error> {
+        let identity = config.identity;
+        let peer_id = identity.public().to_peer_id();
+        let (role, limits) = match config.role {
+            Role::Client => (openred_core::Role::Client, None),
+            Role::Relay(limits) => (openred_core::Role::Relay, Some(limits)),
+        };
+        let mut decisions = openred_core::Config::new(config.network.clone(), role, config.relays);
+        decisions.region = config.region;
+        decisions.can_dial = platform::can_dial;
+        decisions.dial_private = config.dial_private;
+
+        let meter = Meter::new(config.max_bandwidth);
+        let (relay_transport, relay_client) = relay::client::new(peer_id);
+        let transport = platform::transport(&identity, relay_transport, config.platform, &meter)
+            .map_err(|error| Error::Unsupported(format!("the transports cannot be set up: {error}")))?;
+        let protocols = Protocols::new(&config.network);
+        let behaviour =
+            Behaviour::new(&identity, &config.network, relay_client, limits.as_ref(), protocols.clone());
+        let settings = platform::executor_config().with_idle_connection_timeout(IDLE);
+        let swarm = Swarm::new(transport, behaviour, peer_id, settings);
+
+        let [a, b, c, d, e, f, g, h, ..] = platform::seed();
+        let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let machine = Machine::new(decisions, identity, seed, now());
+
+        let shared = Shared::new(machine.status().clone());
+        let (handlers, subscribers) = (Handlers::default(), Subscribers::default());
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let announce_listeners = limits.is_some() && config.announce.is_empty();
+        let mut driver = Driver::new(
+            swarm,
+            machine,
+            protocols,
+            handlers.clone(),
+            meter,
+            shared.clone(),
+            received,
+            subscribers.clone(),
+            announce_listeners,
+        );
+        for address in config.announce {
+            driver.announce(address);
+        }
+        let bound = listen.into_iter().map(|address| driver.listen(address)).collect();
+        let inner = Inner {
+            peer_id,
+            operator: Operator::new(commands),
+            shared,
+            handlers,
+            subscribers,
+            _task: platform::spawn(driver.run()),
+        };
+        Ok((Self(Arc::new(inner)), bound))
+    }
+
+    /// This node's id.
+    pub fn peer_id(&self) -> PeerId {
+        self.0.peer_id
+    }
+
+    /// The state at this moment, and why if that is not plain.
+    pub fn status(&self) -> Status {
+        self.0.shared.lock().status.clone()
+    }
+
+    /// The addresses at which others reach this node, each ending in `/p2p/<own id>`.
+    pub fn addresses(&self) -> Vec<Multiaddr> {
+        self.0.shared.lock().addresses.clone()
+    }
+
+    /// Waits until the node has joined: one relay is identified on this network and the DHT answers.
+    ///
+    /// # Errors
+    ///
+    /// `NO_RELAY` or `WRONG_NETWORK` after `limit`, or as soon as no attempt can succeed any more; the text names every
+    /// relay tried and why it failed.
+    pub async fn ready(&self, limit: Duration) -> Result<(), Error> {
+        self.operate(Operation::Ready { limit }).await.map(drop)
+    }
+
+    /// Offers a service. Resolves once the node can be reached and a write quorum holds the record.
+    ///
+    /// # Errors
+    ///
+    /// If the offer breaks a limit, if the name is offered by this node already, or `TIMEOUT` after 30 s.
+    pub async fn provide(&self, offer: Offer) -> Result<Registration, Error> {
+        let name = offer.name.clone();
+        match self.operate(Operation::Provide { offer, limit: STORE_LIMIT }).await? {
+            Done::Outcome(Outcome::Provided(id)) => {
+                Ok(Registration { operator: self.0.operator.clone(), name, id, withdrawn: false })
+            }
+            other => unexpected(&other),
+        }
+    }
+
+    /// Looks for the providers of a name. A name that nobody offers is found with no records.
+    ///
+    /// # Errors
+    ///
+    /// `NO_RELAY` if nobody could be asked within the time limit.
+    pub async fn find(&self, target: &ServiceTarget, options: FindOptions) -> Result<Found, Error> {
+        match self.operate(Operation::Find { target: target.clone(), options }).await? {
+            Done::Outcome(Outcome::Found(found)) => Ok(found),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Answers for a name from here on; dropping the handler ends that.
+    ///
+    /// # Errors
+    ///
+    /// If the name has a handler already.
+    pub fn handle(&self, name: ServiceName) -> Result<Handler, Error> {
+        if self.0.operator.is_closed() {
+            return Err(Error::Closed);
+        }
+        self.0.handlers.register(name)
+    }
+
+    /// Opens a stream to a provider.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND`, `UNREACHABLE`, `REFUSED` or `TIMEOUT`, with what was tried.
+    pub async fn open(&self, target: Target, limit: Duration) -> Result<ServiceStream, Error> {
+        match self.operate(Operation::Open { target, limit }).await? {
+            Done::Stream(stream) => Ok(stream),
+            other => unexpected(&other),
+        }
+    }
+
+    /// Events from here on. A reader that is too slow gets [`Event::Lagged`](openred_core::event::Event::Lagged).
+    pub fn events(&self) -> Events {
+        self.0.subscribers.subscribe()
+    }
+
+    /// The connected peers.
+    ///
+    /// # Errors
+    ///
+    /// `CLOSED` after the node's end; so for the other questions below.
+    pub async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
+        Ok(self.snapshot().await?.peers)
+    }
+
+    /// Counters up to this moment.
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        let Snapshot { stats, relayed, bytes_in, bytes_out, .. } = self.snapshot().await?;
+        Ok(Stats {
+            uptime: now().elapsed.saturating_sub(self.0.shared.started),
+            peers: stats.peers,
+            relays: stats.relays,
+            reservations: stats.reservations,
+            bytes_in,
+            bytes_out,
+            finds: stats.finds,
+            find_time: stats.find_time.checked_div(u32::try_from(stats.finds).unwrap_or(u32::MAX)).unwrap_or_default(),
+            peer_connections: 0,
+            reservations_held: relayed.reservations,
+            circuits: relayed.circuits,
+            stored_services: stats.stored_services,
+            stored_bytes: stats.stored_bytes,
+            routing_table: stats.routing_table,
+        })
+    }
+
+    /// Why a peer is reachable, or is not.
+    pub async fn explain(&self, peer: PeerId) -> Result<Explanation, Error> {
+        self.ask(|reply| Command::Explain(peer, reply)).await
+    }
+
+    /// Tries at once whatever waits for its turn: the network has come back, or the page woke up.
+    pub async fn wake(&self) -> Result<(), Error> {
+        self.0.operator.send(Command::Wake).await
+    }
+
+    /// Takes all offers back, as far as that can be told within a second, and stops the node for all its handles.
+    pub async fn close(self) {
+        // A node that is closed already stays closed.
+        let _ = self.operate(Operation::Close).await;
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, Error> {
+        self.ask(Command::Snapshot).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.0.operator.send(command(reply)).await?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    async fn operate(&self, operation: Operation) -> Result<Done, Error> {
+        self.0.operator.operate(operation).await
+    }
+}
+
+type Bound = oneshot::Receiver<Result<Multiaddr, Error>>;
+
+fn unexpected<T>(done: &Done) -> Result<T, Error> {
+    unreachable!("an operation ended as another kind: {done:?}")
+}
+
+/// What a node's parts know of each other without asking the driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    state: Arc<Mutex<SharedState>>,
+    started: Duration,
+}
+
+#[derive(Debug)]
+struct SharedState {
+    status: Status,
+    addresses: Vec<Multiaddr>,
+}
+
+impl Shared {
+    fn new(status: Status) -> Self {
+        let state = SharedState { status, addresses: Vec::new() };
+        Self { state: Arc::new(Mutex::new(state)), started: platform::elapsed() }
+    }
+
+    pub(crate) fn set_status(&self, status: &Status) {
+        let mut state = self.lock();
+        if state.status != *status {
+            state.status = status.clone();
+        }
+    }
+
+    pub(crate) fn set_addresses(&self, addresses: Vec<Multiaddr>) {
+        self.lock().addresses = addresses;
+    }
+
+    pub(crate) fn close(&self) {
+        self.lock().status = Status { state: State::Closed, reason: None };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SharedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

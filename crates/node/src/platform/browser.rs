@@ -1,0 +1,93 @@
+//! A node in a web page or a worker: WebSockets of the browser, timers of the event loop.
+
+mod websocket;
+
+use std::{io, time::Duration};
+
+use futures::future::{AbortHandle, abortable};
+use futures_timer::Delay;
+use libp2p::{
+    Multiaddr, PeerId, Transport,
+    core::{muxing::StreamMuxerBox, transport::Boxed},
+    identity::Keypair,
+    multiaddr::Protocol,
+    relay, swarm,
+};
+use wasm_bindgen_futures::spawn_local;
+
+use crate::meter::Meter;
+
+/// What the crate has on this platform only: nothing.
+pub mod public {}
+
+/// What a node in a browser can be given by its surroundings: nothing.
+#[derive(Debug, Default)]
+pub struct Config {}
+
+/// Everything: there is one thread.
+pub trait MaybeSend {}
+
+impl<T> MaybeSend for T {}
+
+/// A running task. Dropping it stops the task.
+#[derive(Debug)]
+pub struct Task(AbortHandle);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs `task` in the background for as long as the returned handle lives.
+#[must_use = "dropping the handle stops the task"]
+pub fn spawn(task: impl Future<Output = ()> + MaybeSend + 'static) -> Task {
+    let (task, handle) = abortable(task);
+    spawn_local(async {
+        // An error says that the handle has been dropped.
+        let _ = task.await;
+    });
+    Task(handle)
+}
+
+/// The longest time that the event loop can count, in milliseconds: 25 days. It takes a longer one
+/// for none at all.
+const LONGEST: u128 = i32::MAX as u128;
+
+/// See [`sleep`].
+pub type Sleep = Delay;
+
+/// Resolves after `duration`, rounded up to a millisecond; after 25 days at the latest.
+pub fn sleep(duration: Duration) -> Sleep {
+    let milliseconds = duration.as_nanos().div_ceil(1_000_000).min(LONGEST);
+    Delay::new(Duration::from_millis(milliseconds as u64))
+}
+
+/// A swarm configuration whose connections run as tasks of the event loop.
+pub fn executor_config() -> swarm::Config {
+    swarm::Config::with_wasm_executor()
+}
+
+/// WebSocket, with circuit relay over it.
+///
+/// # Errors
+///
+/// If the identity cannot be used for noise.
+pub fn transport(
+    identity: &Keypair,
+    relay: relay::client::Transport,
+    _: Config,
+    meter: &Meter,
+) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    let relayed = super::upgraded(relay, identity)?;
+    let websocket = super::upgraded(websocket::Transport, identity)?;
+    let all = relayed.or_transport(websocket).map(|either, _| either.into_inner());
+    Ok(super::timed_and_metered(all.boxed(), meter))
+}
+
+/// Whether an address is of a kind that [`transport`] dials from this page. A relayed address counts
+/// by its relay.
+pub fn can_dial(address: &Multiaddr) -> bool {
+    let relay = address.iter().take_while(|part| !matches!(part, Protocol::P2pCircuit)).collect();
+    websocket::Url::parse(&relay).is_some_and(|url| url.check_page().is_ok())
+}

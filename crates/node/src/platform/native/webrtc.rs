@@ -1,0 +1,43 @@
+//! The native WebRTC-direct transport and its certificate.
+//!
+//! The hash of the certificate is part of every WebRTC-direct address, so a node that wants its
+//! addresses to survive a restart keeps the certificate.
+
+use std::io;
+
+use libp2p::{
+    PeerId, Transport,
+    core::{muxing::StreamMuxerBox, transport::Boxed},
+    identity::Keypair,
+};
+use libp2p_webrtc::tokio::Certificate;
+
+/// A new key and certificate as PEM text, for
+/// [`Config::webrtc_certificate`](crate::platform::Config::webrtc_certificate).
+///
+/// # Panics
+///
+/// If the system has no source of randomness.
+pub fn generate_certificate() -> String {
+    generate().serialize_pem()
+}
+
+/// The transport, with the given certificate or one of its own.
+pub(super) fn transport(
+    identity: &Keypair,
+    certificate: Option<&str>,
+) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    let certificate = certificate.map_or_else(|| Ok(generate()), parse)?;
+    let transport = libp2p_webrtc::tokio::Transport::new(identity.clone(), certificate);
+    Ok(transport.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))).boxed())
+}
+
+fn generate() -> Certificate {
+    Certificate::generate(&mut rand::rng()).expect("a key pair can be generated")
+}
+
+fn parse(pem: &str) -> io::Result<Certificate> {
+    Certificate::from_pem(pem).map_err(|error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("not a WebRTC certificate: {error}"))
+    })
+}

@@ -1,0 +1,91 @@
+//! `cargo xtask bench`: runs benchmarks; each writes its report to `bench/<name>.json` in the target directory.
+//!
+//! `join`, `find` and `echo` are programs in `tests/bench/`, given the environment of the tests and `OPENRED_REPORT`,
+//! the path of the report. `size` and `commands` are modules here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::args::Bench;
+use crate::commands;
+use crate::manifest::Manifest;
+use crate::package;
+use crate::process;
+use crate::setup;
+use crate::size;
+use crate::steps::{self, Done, Step};
+use crate::test;
+use crate::wasm;
+use crate::workspace::Workspace;
+
+/// Runs one benchmark, or all but the one that takes hours.
+pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, bench: Option<Bench>) -> Result<()> {
+    let chosen = bench.map_or_else(|| vec![Bench::Join, Bench::Find, Bench::Echo, Bench::Size], |bench| vec![bench]);
+    let drives_programs = |bench: &Bench| matches!(bench, Bench::Join | Bench::Find | Bench::Echo);
+    let mut steps = Vec::new();
+    if chosen.iter().any(drives_programs) {
+        steps.extend(test::set_up_for_browsers(ws));
+        steps.extend(package::everything(ws, manifest));
+        steps.push(package::pack(ws));
+    } else if chosen.contains(&Bench::Size) {
+        steps.extend(package::set_up(ws));
+        steps.push(wasm::compile(ws, manifest));
+    }
+    for bench in chosen {
+        steps.push(match bench {
+            Bench::Join | Bench::Find | Bench::Echo => driver(ws, bench.name()),
+            Bench::Size => size::step(ws, manifest),
+            Bench::Commands => commands::step(ws),
+        });
+    }
+    steps::run(steps).into_result()
+}
+
+fn driver<'a>(ws: &'a Workspace, name: &'static str) -> Step<'a> {
+    Step::new(format!("benchmark {name}"), move || {
+        let report = report(ws, name)?;
+        let mut node = ws.node("tests");
+        node.arg(format!("bench/{name}.mjs")).envs(test::environment(ws)?).env("OPENRED_REPORT", &report);
+        node.env("OPENRED_COMMIT", commit(ws));
+        process::run_showing(&mut node)?;
+        setup::ensure_file(&report, "the benchmark should have written it")?;
+        eprintln!("      report: {}", report.display());
+        Ok(Done::Made)
+    })
+}
+
+/// Where a benchmark's report goes. What an earlier run left there is gone.
+fn report(ws: &Workspace, name: &str) -> Result<PathBuf> {
+    let folder = ws.target.join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let path = folder.join(name).with_extension("json");
+    if path.exists() {
+        fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
+    }
+    Ok(path)
+}
+
+/// Writes a report made here.
+pub(crate) fn write_report(ws: &Workspace, name: &str, content: &impl Serialize) -> Result<()> {
+    let path = report(ws, name)?;
+    write(&path, content)?;
+    eprintln!("      report: {}", path.display());
+    Ok(())
+}
+
+fn write(path: &Path, content: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(content).context("the report cannot be put into words")?;
+    fs::write(path, text + "\n").with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// The commit that is measured, with a mark if there are changes beyond it.
+pub(crate) fn commit(ws: &Workspace) -> String {
+    let mut git = process::command("git");
+    git.current_dir(&ws.root).args(["describe", "--always", "--dirty", "--abbrev=12"]).stderr(Stdio::null());
+    let commit = git.output().ok().filter(|output| output.status.success());
+    commit.map_or_else(|| "unknown".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,137 @@
+//! What `openred relay` was told.
+
+use std::{
+    env,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use clap::ArgMatches;
+use ipnet::IpNet;
+use multiaddr::Multiaddr;
+use openred_core::{address::RelayAddress, name::NetworkName};
+
+use super::{ConfigError, Sources, file::ConfigFile, value};
+use crate::cli::RelayOptions;
+
+/// Everything `openred relay` needs to know, checked one by one; whether the addresses are free shows when they are
+/// bound.
+#[derive(Clone, Debug)]
+pub(crate) struct RelayConfig {
+    /// Address of the page, the API and WebSocket peers.
+    pub(crate) http: SocketAddr,
+    /// Address of the metrics.
+    pub(crate) metrics: SocketAddr,
+    /// Addresses to listen on besides; `None` means QUIC and WebRTC-direct beside `http`.
+    pub(crate) listen: Option<Vec<Multiaddr>>,
+    /// Addresses to tell others; empty means those listened on.
+    pub(crate) announce: Vec<RelayAddress>,
+    /// Relays to join the network through.
+    pub(crate) bootstrap: Vec<RelayAddress>,
+    /// Where the identity and the certificate are kept.
+    pub(crate) data: PathBuf,
+    /// The network.
+    pub(crate) network: NetworkName,
+    /// The region, for others to see.
+    pub(crate) region: String,
+    /// Reservations held at a time; `None` is the node's default, as below.
+    pub(crate) max_reservations: Option<usize>,
+    /// Bytes one circuit may carry; 0 is no limit.
+    pub(crate) circuit_bytes: Option<u64>,
+    /// Seconds one circuit may last; 0 is no limit.
+    pub(crate) circuit_seconds: Option<u64>,
+    /// Bytes a second for all circuits together.
+    pub(crate) max_bandwidth: Option<u64>,
+    /// Proxies whose word about the client's address is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// The default of `--http`: only this machine, because a relay in the open is a decision.
+pub(crate) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+/// The default of `--metrics`: 9464 is the port OpenTelemetry's Prometheus exporters use.
+pub(crate) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
+
+/// The default of `--region`.
+pub(crate) const REGION: &str = "global";
+
+impl RelayConfig {
+    /// Reads the configuration file if one is named, then every option by its precedence.
+    pub(crate) fn new(options: &RelayOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
+        let sources = match Sources::new(matches).one("config", options.config.as_deref(), value::text)? {
+            Some(path) => Sources::with_file(matches, ConfigFile::read(Path::new(&path))?),
+            None => Sources::new(matches),
+        };
+        Self::from_sources(options, &sources)
+    }
+
+    fn from_sources(options: &RelayOptions, from: &Sources<'_>) -> Result<Self, ConfigError> {
+        let http = from.one("http", options.http.as_deref(), value::socket_address)?.unwrap_or(HTTP);
+        let listen = from.many("listen", &options.listen, listen_address)?;
+        let data = match from.one("data", options.data.as_deref(), value::text)? {
+            Some(path) => PathBuf::from(path),
+            None => default_data()?,
+        };
+        let max_reservations = from.one("max-reservations", options.max_reservations.as_deref(), |text| {
+            usize::try_from(value::number_from(1)(text)?).map_err(|_| "give a smaller number".to_owned())
+        })?;
+        let circuit_bytes = from.one("circuit-bytes", options.circuit_bytes.as_deref(), value::number_from(0))?;
+        let circuit_seconds = from.one("circuit-seconds", options.circuit_seconds.as_deref(), value::number_from(0))?;
+        let max_bandwidth = from.one("max-bandwidth", options.max_bandwidth.as_deref(), value::number_from(0))?;
+        Ok(Self {
+            http,
+            metrics: from.one("metrics", options.metrics.as_deref(), value::socket_address)?.unwrap_or(METRICS),
+            listen: (!listen.is_empty()).then_some(listen),
+            announce: from.many("announce", &options.announce, announced_address)?,
+            bootstrap: from.many("bootstrap", &options.bootstrap, relay_address)?,
+            data,
+            network: from.one("network", options.network.as_deref(), value::parsed)?.unwrap_or_default(),
+            region: from.one("region", options.region.as_deref(), value::region)?.unwrap_or_else(|| REGION.to_owned()),
+            max_reservations,
+            circuit_bytes,
+            circuit_seconds,
+            max_bandwidth: max_bandwidth.filter(|bytes| *bytes > 0),
+            trusted_proxies: from.many("trusted-proxy", &options.trusted_proxy, value::network_range)?,
+        })
+    }
+}
+
+/// A relay to join through: URL, multiaddr or `host:port`.
+pub(crate) fn relay_address(text: &str) -> Result<RelayAddress, String> {
+    RelayAddress::parse(text, false).map_err(|error| error.to_string())
+}
+
+/// An address for others: a multiaddr or a URL. `host:port` is refused, because it does not say whether TLS stands
+/// before the relay.
+fn announced_address(text: &str) -> Result<RelayAddress, String> {
+    if !text.starts_with('/') && !text.contains("://") {
+        return Err(
+            "give a multiaddr such as /dns4/relay.example.org/tcp/443/tls/ws, or a URL such as https://relay.example.org"
+                .to_owned(),
+        );
+    }
+    relay_address(text)
+}
+
+/// An address to listen on: a multiaddr that begins with an IP address.
+fn listen_address(text: &str) -> Result<Multiaddr, String> {
+    let right = "give a multiaddr with an IP address and a port, such as /ip4/0.0.0.0/udp/8080/quic-v1, \
+                 /ip4/0.0.0.0/udp/8081/webrtc-direct or /ip4/0.0.0.0/tcp/8082";
+    let address: Multiaddr = text.parse().map_err(|error| format!("{error}; {right}"))?;
+    if crate::relay::ports::socket_of(&address).is_none() {
+        return Err(right.to_owned());
+    }
+    Ok(address)
+}
+
+/// `$XDG_DATA_HOME/openred`, or `~/.local/share/openred`.
+pub(crate) fn default_data() -> Result<PathBuf, ConfigError> {
+    let folder = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_DATA_HOME")
+        .or_else(|| Some(folder("HOME")?.join(".local/share")))
+        .map(|base| base.join("openred"))
+        .ok_or_else(|| ConfigError::Missing("--data: there is no home directory to keep the data in; give one".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

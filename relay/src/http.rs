@@ -1,0 +1,134 @@
+//! What a relay answers on its one TCP port: the page, the npm package's files, the API, and WebSocket peers.
+//!
+//! [`app`] makes the router from a [`Shared`]; it opens no socket, so tests call it as a function. The network is seen
+//! through [`Peering`] alone. A request of any method for a path nobody knows, and every failure, is answered by a
+//! problem document (RFC 9457). Nothing here takes a request body.
+//!
+//! A WebSocket upgrade is peer-to-peer traffic on every path that is not a route, so that a reverse proxy may put the
+//! relay below any path.
+
+pub(crate) mod bootstrap;
+pub(crate) mod client_address;
+pub(crate) mod health;
+pub(crate) mod observe;
+pub(crate) mod openapi;
+pub(crate) mod page;
+pub(crate) mod problem;
+pub(crate) mod server;
+pub(crate) mod websocket;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{
+        HeaderName, HeaderValue, Method, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    },
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::future::BoxFuture;
+use ipnet::IpNet;
+use multiaddr::Multiaddr;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{Any, CorsLayer},
+    set_header::SetResponseHeaderLayer,
+};
+
+use self::{
+    bootstrap::{About, Introduction},
+    health::Phase,
+    problem::Problem,
+    websocket::PeerSocket,
+};
+use crate::{assets::Asset, metrics::Metrics};
+
+/// The network as the HTTP side sees it.
+pub(crate) trait Peering: Send + Sync + 'static {
+    /// Where this relay can be reached, and which other relays it knows.
+    fn introduce(&self) -> BoxFuture<'_, Introduction>;
+
+    /// Takes over an upgraded connection; one that cannot be taken is dropped, which closes it.
+    fn accept(&self, socket: PeerSocket, remote: Multiaddr);
+}
+
+/// What every handler shares.
+pub(crate) struct Shared {
+    /// What does not change while the relay runs.
+    pub(crate) about: About,
+    /// Starting, ready or draining.
+    pub(crate) phase: Phase,
+    /// What is counted.
+    pub(crate) metrics: Arc<Metrics>,
+    /// The network.
+    pub(crate) peering: Arc<dyn Peering>,
+    /// Proxies whose word about the client's address is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// The page.
+    pub(crate) site: &'static [Asset],
+    /// The npm package.
+    pub(crate) npm: &'static [Asset],
+}
+
+/// For answers that are not the page: no script, no frame, nothing to load.
+const STRICT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// The relay's HTTP service.
+pub(crate) fn app(shared: Arc<Shared>) -> Router {
+    let any_origin = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]).allow_headers(Any);
+    let open = Router::new()
+        .route("/bootstrap.json", get(bootstrap::document))
+        .route("/npm/", get(page::npm_index))
+        .route("/npm/{*path}", get(page::npm_file))
+        .layer(any_origin);
+    Router::new()
+        .route("/", get(page::root))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .merge(open)
+        .fallback(page::site_file)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(by_default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(by_default(REFERRER_POLICY, "no-referrer"))
+        .layer(by_default(CONTENT_SECURITY_POLICY, STRICT_POLICY))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), observe::observe))
+        .with_state(shared)
+}
+
+/// The Prometheus metrics. They stand at `/metrics`, and at `/` for whoever follows the bare address.
+pub(crate) fn metrics_app(metrics: Arc<Metrics>) -> Router {
+    async fn metrics_text(State(metrics): State<Arc<Metrics>>) -> Response {
+        ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], metrics.render().await).into_response()
+    }
+    Router::new()
+        .route("/", get(metrics_text))
+        .route("/metrics", get(metrics_text))
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "the metrics stand at /metrics") })
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(by_default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .with_state(metrics)
+}
+
+fn by_default(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+async fn method_not_allowed(method: Method) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible here; use GET"))
+}
+
+/// The panic itself has been reported on standard error by then; the client learns nothing of it.
+fn panicked(_panic: Box<dyn std::any::Any + Send>) -> axum::http::Response<Body> {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the relay failed to answer; its log says why").into_response()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,63 @@
+//! `/healthz` and `/readyz`: for supervisors and load balancers.
+//!
+//! Alive means that the process answers. Ready means that the listeners are bound and the data directory is open,
+//! whatever the other relays do: a relay that is alone is still a first contact.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header::CACHE_CONTROL},
+    response::IntoResponse,
+};
+use serde_json::json;
+
+use super::Shared;
+
+/// Where the relay stands between start and end.
+#[derive(Debug, Default)]
+pub(crate) struct Phase(AtomicU8);
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const DRAINING: u8 = 2;
+
+impl Phase {
+    /// The listeners are bound.
+    pub(crate) fn set_ready(&self) {
+        self.0.store(READY, Ordering::Release);
+    }
+
+    /// The relay is about to end.
+    pub(crate) fn set_draining(&self) {
+        self.0.store(DRAINING, Ordering::Release);
+    }
+
+    /// Whether new work is welcome.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire) == READY
+    }
+
+    fn name(&self) -> &'static str {
+        match self.0.load(Ordering::Acquire) {
+            STARTING => "starting",
+            READY => "ready",
+            _ => "draining",
+        }
+    }
+}
+
+/// `GET /healthz`.
+pub(crate) async fn alive() -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Json(json!({ "status": "alive" })))
+}
+
+/// `GET /readyz`.
+pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let status = if shared.phase.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(CACHE_CONTROL, "no-store")], Json(json!({ "status": shared.phase.name() })))
+}

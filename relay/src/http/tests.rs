@@ -1,0 +1,250 @@
+//! The router, called as a function.
+
+use std::net::SocketAddr;
+
+use axum::{
+    body::to_bytes,
+    extract::ConnectInfo,
+    http::{Request, header},
+};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::metrics::NetworkFigures;
+
+struct Fake;
+
+impl Peering for Fake {
+    fn introduce(&self) -> BoxFuture<'_, Introduction> {
+        let peers = vec![bootstrap::OtherRelay { peer_id: "12D3b".into(), addresses: vec!["/ip4/192.0.2.2/p2p/12D3b".into()] }];
+        Box::pin(async { Introduction { addresses: vec!["/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a".into()], peers } })
+    }
+
+    fn accept(&self, _: PeerSocket, _: Multiaddr) {
+        unreachable!("a request without a connection is never upgraded");
+    }
+}
+
+static SITE: &[Asset] = &[
+    Asset { path: "assets/main-0123abcd.js", media_type: "text/javascript", hash: "aa", plain: b"plain", brotli: Some(b"br"), gzip: Some(b"gz") },
+    Asset { path: "index.html", media_type: "text/html; charset=utf-8", hash: "bb", plain: b"<page>", brotli: None, gzip: None },
+];
+
+static NPM: &[Asset] = &[
+    Asset { path: "index.js", media_type: "text/javascript", hash: "cc", plain: b"export {}", brotli: None, gzip: None },
+    Asset { path: "openred_bg.wasm", media_type: "application/wasm", hash: "dd", plain: b"\0asm", brotli: Some(b"br"), gzip: None },
+];
+
+fn shared(site: &'static [Asset], npm: &'static [Asset]) -> Arc<Shared> {
+    let figures = Box::new(|| Box::pin(async { Some(NetworkFigures::default()) }) as BoxFuture<'static, _>);
+    let limits = bootstrap::Limits {
+        reservations: 5,
+        circuits: 6,
+        circuit_bytes: 7,
+        circuit_seconds: 8,
+        max_bandwidth: None,
+    };
+    let about = About { peer_id: "12D3a".into(), network: "main".into(), region: "eu".into(), limits };
+    Arc::new(Shared {
+        about,
+        phase: Phase::default(),
+        metrics: Arc::new(Metrics::new(figures)),
+        peering: Arc::new(Fake),
+        trusted_proxies: Vec::new(),
+        site,
+        npm,
+    })
+}
+
+fn built() -> Arc<Shared> {
+    let shared = shared(SITE, NPM);
+    shared.phase.set_ready();
+    shared
+}
+
+async fn send(shared: &Arc<Shared>, request: Request<Body>) -> (StatusCode, HeaderMapExt, Vec<u8>) {
+    let response = app(Arc::clone(shared)).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts.status, HeaderMapExt(parts.headers), to_bytes(body, 1 << 20).await.unwrap().to_vec())
+}
+
+async fn get_with(shared: &Arc<Shared>, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMapExt, Vec<u8>) {
+    let mut request = Request::get(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(shared, request.body(Body::empty()).unwrap()).await
+}
+
+/// Headers, read as text.
+struct HeaderMapExt(axum::http::HeaderMap);
+
+impl HeaderMapExt {
+    fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap()
+}
+
+#[tokio::test]
+async fn the_page_may_run_wasm_and_is_always_asked_for_again() {
+    let (status, headers, body) = get_with(&built(), "/", &[]).await;
+    assert_eq!((status, body.as_slice()), (StatusCode::OK, b"<page>".as_slice()));
+    assert_eq!(headers.text("cache-control"), "no-cache");
+    assert!(headers.text("content-security-policy").contains("'wasm-unsafe-eval'"));
+    assert!(headers.text("content-security-policy").contains("connect-src 'self' ws: wss: http: https:"));
+    assert_eq!(headers.text("x-content-type-options"), "nosniff");
+    assert_eq!(headers.text("referrer-policy"), "no-referrer");
+
+    let tag = headers.text("etag").to_owned();
+    let (status, headers, body) = get_with(&built(), "/", &[("if-none-match", &tag)]).await;
+    assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(headers.text("etag"), tag);
+}
+
+#[tokio::test]
+async fn a_file_is_sent_in_the_best_encoding_with_a_tag_of_its_own() {
+    let mut tags = Vec::new();
+    for (accepted, encoding, expected) in [("gzip, br", "br", "br"), ("gzip", "gzip", "gz"), ("", "", "plain")] {
+        let (status, headers, body) =
+            get_with(&built(), "/assets/main-0123abcd.js", &[("accept-encoding", accepted)]).await;
+        assert_eq!((status, body.as_slice()), (StatusCode::OK, expected.as_bytes()));
+        assert_eq!(headers.text("content-encoding"), encoding);
+        assert_eq!(headers.text("vary"), "accept-encoding");
+        assert!(headers.text("cache-control").contains("immutable"));
+        tags.push(headers.text("etag").to_owned());
+    }
+    tags.dedup();
+    assert_eq!(tags.len(), 3);
+}
+
+#[tokio::test]
+async fn the_package_is_importable_from_any_origin() {
+    let (status, headers, _) = get_with(&built(), "/npm/openred_bg.wasm", &[("origin", "https://example.org"), ("accept-encoding", "br")]).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers.text("content-type"), "application/wasm");
+    assert_eq!(headers.text("content-encoding"), "br");
+    assert_eq!(headers.text("access-control-allow-origin"), "*");
+    assert_eq!(headers.text("cross-origin-resource-policy"), "cross-origin");
+    let (_, _, body) = get_with(&built(), "/npm/", &[]).await;
+    assert_eq!(json(&body)["files"], serde_json::json!(["index.js", "openred_bg.wasm"]));
+    let (status, headers, _) = get_with(&built(), "/npm/../index.html", &[]).await;
+    assert_eq!((status, headers.text("content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
+}
+
+#[tokio::test]
+async fn bootstrap_says_what_the_contract_demands() {
+    let (status, headers, body) = get_with(&built(), "/bootstrap.json", &[("origin", "https://example.org")]).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers.text("access-control-allow-origin"), "*");
+    let body = json(&body);
+    for field in ["peerId", "network", "region", "addresses", "services", "peers", "version", "limits", "stun"] {
+        assert!(!body[field].is_null(), "{field} is missing");
+    }
+    assert_eq!(body["addresses"][0], "/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a");
+    assert_eq!(body["peers"][0]["peerId"], "12D3b");
+    let limits = serde_json::json!({ "reservations": 5, "circuits": 6, "circuitBytes": 7, "circuitSeconds": 8 });
+    assert_eq!(body["limits"], limits);
+}
+
+#[tokio::test]
+async fn readiness_follows_the_phase_and_life_does_not() {
+    let shared = shared(SITE, NPM);
+    for (step, expected) in [
+        (Phase::is_ready as fn(&Phase) -> bool, (StatusCode::SERVICE_UNAVAILABLE, "starting")),
+        (|phase| { phase.set_ready(); true }, (StatusCode::OK, "ready")),
+        (|phase| { phase.set_draining(); true }, (StatusCode::SERVICE_UNAVAILABLE, "draining")),
+    ] {
+        step(&shared.phase);
+        let (status, headers, body) = get_with(&shared, "/readyz", &[]).await;
+        assert_eq!((status, json(&body)["status"].as_str().unwrap()), expected);
+        assert_eq!(headers.text("content-type"), "application/json");
+        assert_eq!(get_with(&shared, "/healthz", &[]).await.0, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn failures_are_problem_documents() {
+    for (request, status) in [
+        (Request::get("/nothing"), StatusCode::NOT_FOUND),
+        (Request::post("/nothing"), StatusCode::NOT_FOUND),
+        (Request::post("/assets/main-0123abcd.js"), StatusCode::NOT_FOUND),
+        (Request::get("/npm/nothing.js"), StatusCode::NOT_FOUND),
+        (Request::delete("/healthz"), StatusCode::METHOD_NOT_ALLOWED),
+        (Request::post("/"), StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        let (found, headers, body) = send(&built(), request.body(Body::empty()).unwrap()).await;
+        assert_eq!((found, headers.text("content-type")), (status, "application/problem+json"));
+        let body = json(&body);
+        assert_eq!(body["status"], status.as_u16());
+        assert!(body["title"].is_string() && body["detail"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn a_relay_without_its_page_says_so() {
+    let shared = shared(&[], &[]);
+    let (status, headers, body) = get_with(&shared, "/", &[]).await;
+    assert_eq!((status, headers.text("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
+    assert!(String::from_utf8(body).unwrap().contains("cargo xtask build"));
+    let (status, _, body) = get_with(&shared, "/npm/index.js", &[]).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(json(&body)["detail"].as_str().unwrap().contains("cargo xtask build"));
+}
+
+#[tokio::test]
+async fn a_wrong_upgrade_is_refused_in_words() {
+    let upgrade = |path: &str, version: &str| {
+        Request::get(path)
+            .header(header::CONNECTION, "upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, version)
+            .header(header::SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")
+            .extension(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 9))))
+            .body(Body::empty())
+            .unwrap()
+    };
+    for path in ["/", "/any/path"] {
+        let (status, headers, _) = send(&built(), upgrade(path, "12")).await;
+        assert!(status.is_client_error(), "{status}");
+        assert_eq!(headers.text("content-type"), "application/problem+json");
+    }
+    let draining = built();
+    draining.phase.set_draining();
+    assert_eq!(send(&draining, upgrade("/", "13")).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_pattern_and_unknown_paths_together() {
+    let shared = built();
+    for path in ["/npm/index.js", "/npm/openred_bg.wasm", "/a", "/b", "/assets/main-0123abcd.js"] {
+        get_with(&shared, path, &[]).await;
+    }
+    let response = metrics_app(Arc::clone(&shared.metrics))
+        .oneshot(Request::get("/metrics").body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    let text = String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap();
+    for line in [
+        "openred_http_requests_total{route=\"/npm/{*path}\",status=\"200\"} 2",
+        "openred_http_requests_total{route=\"unknown\",status=\"404\"} 2",
+        "openred_http_requests_total{route=\"/{page file}\",status=\"200\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_description_names_every_route() {
+    let (_, _, body) = get_with(&built(), "/openapi.json", &[]).await;
+    let document = json(&body);
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    for path in ["/", "/npm/", "/npm/{path}", "/bootstrap.json", "/healthz", "/readyz", "/openapi.json"] {
+        assert!(document["paths"][path]["get"].is_object(), "{path}");
+    }
+}

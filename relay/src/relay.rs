@@ -1,0 +1,244 @@
+//! `openred relay`, put together: data directory, ports, node, HTTP, and an orderly end.
+//!
+//! The order of starting is the order in which things can fail for reasons of the operator's: first what is on disk, then
+//! the ports, then the node. Only when everything is bound does the ready line go to standard output. The end is the
+//! reverse: `/readyz` says no for [`NOTICE`], then the node closes its connections, then HTTP finishes what it answers.
+
+pub(crate) mod peering;
+pub(crate) mod ports;
+
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use multiaddr::{Multiaddr, Protocol};
+use openred_core::event::{Event, State};
+use openred_node::{Config, Node, RelayLimits, Role, platform, webrtc};
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+
+use self::{peering::NodePeering, ports::PortError};
+use crate::{
+    assets,
+    config::relay::RelayConfig,
+    data_dir::DataDir,
+    failure::Failure,
+    http::{
+        self, Shared,
+        bootstrap::{About, Limits},
+        health::Phase,
+        server::Server,
+    },
+    metrics::Metrics,
+    signals::Signals,
+};
+
+/// How long `/readyz` refuses before connections close, so that whoever asks can send new peers elsewhere.
+const NOTICE: Duration = Duration::from_secs(1);
+
+/// Time for the node to say goodbye to its peers. With the other steps the end stays below the promised 5 s.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Time for HTTP requests under way.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Runs a relay until a signal asks it to end, or until it cannot go on.
+pub(crate) async fn run(config: RelayConfig) -> Result<(), Failure> {
+    let mut signals =
+        Signals::listen().map_err(|error| Failure::Failed(format!("signals cannot be received: {error}")))?;
+    let relay = tokio::select! {
+        started = Relay::start(config) => started?,
+        code = signals.next() => std::process::exit(code),
+    };
+    relay.announce();
+    let crashed = tokio::select! {
+        _ = signals.next() => None,
+        reason = relay.crashed() => Some(reason),
+    };
+    tokio::select! {
+        () = relay.end() => {}
+        // Who asks twice does not want to wait. Nothing is lost: files are written whole or not at all.
+        code = signals.next() => std::process::exit(code),
+    }
+    match crashed {
+        Some(reason) => Err(Failure::Failed(format!("the node ended by a fault of its own: {reason}"))),
+        None => Ok(()),
+    }
+}
+
+/// A running relay.
+struct Relay {
+    node: Node,
+    shared: Arc<Shared>,
+    http: Server,
+    http_address: SocketAddr,
+    metrics: Server,
+    metrics_address: SocketAddr,
+    /// Held until the end: it keeps other processes out.
+    _data: DataDir,
+}
+
+impl Relay {
+    /// Binds and starts everything.
+    async fn start(config: RelayConfig) -> Result<Self, Failure> {
+        let data = DataDir::open(&config.data)?;
+        let identity = data.identity()?;
+        let certificate = data.certificate(webrtc::generate_certificate, webrtc::check_certificate)?;
+
+        let listener = ports::bind_http(config.http, config.listen.is_none()).await?;
+        let http_address = ports::local(&listener);
+        let metrics_listener = ports::bind("--metrics", config.metrics).await?;
+        let metrics_address = ports::local(&metrics_listener);
+        let others = config.listen.clone().unwrap_or_else(|| ports::beside(http_address));
+        ports::check(&others).await?;
+
+        let limits = limits(&config);
+        let (sender, incoming) = openred_node::incoming::channel();
+        let websocket = ports::websocket(http_address);
+        let node = Node::start(Config {
+            role: Role::Relay(limits.clone()),
+            region: config.region.clone(),
+            listen: [vec![websocket.clone()], others].concat(),
+            announce: announced(&config, identity.public().to_peer_id())?,
+            max_bandwidth: config.max_bandwidth,
+            platform: platform::Config {
+                incoming: Some((websocket, incoming)),
+                webrtc_certificate: Some(certificate),
+            },
+            ..Config::client(config.network.clone(), identity, config.bootstrap.clone())
+        })
+        .await?;
+
+        let peering = Arc::new(NodePeering::new(node.clone(), sender));
+        let metrics = Arc::new(Metrics::new(peering::figures(node.clone())));
+        let shared = Arc::new(Shared {
+            about: About {
+                peer_id: node.peer_id().to_string(),
+                network: config.network.to_string(),
+                region: config.region,
+                limits: Limits {
+                    reservations: limits.max_reservations,
+                    circuits: limits.max_circuits,
+                    circuit_bytes: limits.circuit_bytes,
+                    circuit_seconds: limits.circuit_duration.as_secs(),
+                    max_bandwidth: config.max_bandwidth,
+                },
+            },
+            phase: Phase::default(),
+            metrics: Arc::clone(&metrics),
+            peering,
+            trusted_proxies: config.trusted_proxies,
+            site: assets::site(),
+            npm: assets::npm(),
+        });
+        let start = |listener: TcpListener, router| Server::start(listener, router);
+        let http = start(listener, http::app(Arc::clone(&shared)));
+        let metrics = start(metrics_listener, http::metrics_app(metrics));
+        shared.phase.set_ready();
+        Ok(Self { node, shared, http, http_address, metrics, metrics_address, _data: data })
+    }
+
+    /// Prints the ready line, and for people the same in a log line.
+    fn announce(&self) {
+        let addresses = peering::addresses(&self.node);
+        let line = json!({
+            "peerId": self.node.peer_id().to_string(),
+            "http": format!("http://{}", reachable(self.http_address)),
+            "metrics": format!("http://{}", reachable(self.metrics_address)),
+            "addresses": addresses,
+        });
+        let mut out = io::stdout().lock();
+        if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+            tracing::warn!(%error, "the ready line could not be printed");
+        }
+        tracing::info!(
+            peer = %self.node.peer_id(),
+            page = %format_args!("http://{}", reachable(self.http_address)),
+            metrics = %format_args!("http://{}/metrics", reachable(self.metrics_address)),
+            "the relay is ready"
+        );
+        if assets::site().is_empty() {
+            tracing::warn!("the page is not inside this program; `cargo xtask build` makes one that has it");
+        }
+    }
+
+    /// Resolves if the node ends by itself, with the reason. Steps of joining are logged on the way.
+    async fn crashed(&self) -> String {
+        let mut events = self.node.events();
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Status(status) if status.state == State::Crashed => return status.reason.unwrap_or_default(),
+                Event::Status(status) => {
+                    tracing::info!(state = status.state.as_str(), reason = status.reason, "the node's state changed");
+                }
+                Event::Join(step) => {
+                    tracing::info!(relay = step.relay, stage = step.stage.as_str(), detail = ?step.stage, "joining");
+                }
+                Event::Warning { code, message } => tracing::warn!(code, message, "the node warns"),
+                Event::Lagged { missed } => tracing::debug!(missed, "events were missed"),
+                other => tracing::debug!(event = ?other, "event"),
+            }
+        }
+        "it stopped without giving a reason".to_owned()
+    }
+
+    async fn end(self) {
+        tracing::info!("ending");
+        self.shared.phase.set_draining();
+        sleep(NOTICE).await;
+        if timeout(FAREWELL, self.node.close()).await.is_err() {
+            tracing::warn!("the node took too long to close");
+        }
+        tokio::join!(self.http.stop(LAST_ANSWERS), self.metrics.stop(LAST_ANSWERS));
+        tracing::info!("ended");
+    }
+}
+
+fn limits(config: &RelayConfig) -> RelayLimits {
+    let default = RelayLimits::default();
+    RelayLimits {
+        max_reservations: config.max_reservations.unwrap_or(default.max_reservations),
+        circuit_bytes: config.circuit_bytes.unwrap_or(default.circuit_bytes),
+        circuit_duration: config.circuit_seconds.map_or(default.circuit_duration, Duration::from_secs),
+        ..default
+    }
+}
+
+/// What `--announce` says, without the own peer id, which the node adds.
+fn announced(config: &RelayConfig, own: libp2p_identity::PeerId) -> Result<Vec<Multiaddr>, Failure> {
+    let announced = config.announce.iter().map(|address| match address.peer {
+        Some(other) if other != own => Err(Failure::Usage(format!(
+            "--announce: `{address}` names another relay's peer id; leave /p2p out, or end it in /p2p/{own}"
+        ))),
+        _ => Ok(address.multiaddr.clone()),
+    });
+    announced.collect()
+}
+
+/// An address to write into a URL: who listens everywhere can be reached through the loopback interface.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Whether peers reach this address by WebSocket.
+fn is_websocket(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Ws(_) | Protocol::Wss(_)))
+}

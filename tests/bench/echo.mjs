@@ -1,0 +1,133 @@
+/**
+ * Two pages that echo through one relay: the round trip of a small message, and 16 MB there and back. js-libp2p's
+ * pages do the same over the same relay with a protocol of their own. What comes back is compared byte for byte.
+ */
+import { bench, figures, rounds } from '../lib/bench.mjs'
+import { jsLibp2pPages } from '../lib/bundle.mjs'
+
+const BYTES = 16 * 1_048_576
+const MESSAGE = 32
+const MESSAGES = 100
+const LIMITS = ['--circuit-bytes', String(2 ** 31), '--circuit-seconds', '3600']
+
+await bench('echo', async (world) => {
+  const n = rounds(5)
+  const relay = await world.relay({ args: LIMITS })
+  const ours = await ourPair(world, relay)
+  const theirs = await theirPair(world, relay)
+  const pairs = { 'OpenRed': ours, 'js-libp2p': theirs }
+  const samples = Object.fromEntries(Object.keys(pairs).map((who) => [who, { roundTrips: [], rates: [] }]))
+  for (let round = -1; round < n; round++) {
+    const order = Object.entries(pairs)
+    if (round % 2 !== 0) order.reverse()
+    for (const [who, { roundTrips, transfer }] of order) {
+      const trips = await roundTrips()
+      const { ms, intact } = await transfer()
+      if (!intact) throw new Error(`${who}: what came back is not what was sent`)
+      if (round < 0) continue
+      samples[who].roundTrips.push(...trips)
+      samples[who].rates.push(BYTES / 1e6 / (ms / 1e3))
+    }
+  }
+  const result = Object.fromEntries(Object.entries(samples).map(([who, { roundTrips, rates }]) => [who, { roundTripMs: figures(roundTrips), megabytesPerSecond: figures(rates) }]))
+  const base = result['js-libp2p']
+  return {
+    what: `echo between two pages through one relay (${n} rounds in turns: ${MESSAGES} messages of ${MESSAGE} bytes, then 16 MiB there and back)`,
+    header: ['', 'round trip p50 ms', 'p95 ms', '/ js-libp2p', 'MB/s p50', 'MB/s min', '/ js-libp2p'],
+    rows: Object.entries(result).map(([who, all]) => [
+      who, all.roundTripMs.p50, all.roundTripMs.p95, all.roundTripMs.p50 / base.roundTripMs.p50,
+      all.megabytesPerSecond.p50, all.megabytesPerSecond.min, all.megabytesPerSecond.p50 / base.megabytesPerSecond.p50
+    ]),
+    figures: result,
+    notes: ['MB/s counts the 16 MiB once, from the first byte sent to the last byte back; every byte crosses the relay twice.']
+  }
+})
+
+async function ourPair (world, relay) {
+  const provider = await world.member([relay])
+  await provider.evaluate(async () => {
+    node.handle('echo', (stream) => stream.readable.pipeTo(stream.writable))
+    await node.provide({ name: 'echo' })
+  })
+  const guest = await world.member([relay])
+  return {
+    roundTrips: () => guest.evaluate(async ({ count, size }) => {
+      const stream = await node.open('echo')
+      const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()]
+      const times = []
+      for (let i = 0; i < count; i++) {
+        const start = performance.now()
+        await writer.write(new Uint8Array(size).fill(i))
+        for (let got = 0; got < size;) got += (await reader.read()).value.length
+        times.push(performance.now() - start)
+      }
+      await writer.close()
+      await reader.cancel()
+      return times
+    }, { count: MESSAGES, size: MESSAGE }),
+    transfer: () => guest.evaluate(async (size) => {
+      const sent = story.pattern(size)
+      const stream = await node.open('echo')
+      const writer = stream.writable.getWriter()
+      const start = performance.now()
+      const writing = (async () => {
+        for (let at = 0; at < size; at += 65_536) {
+          await writer.ready
+          await writer.write(sent.subarray(at, at + 65_536))
+        }
+        await writer.close()
+      })()
+      const received = await story.readAll(stream.readable)
+      const ms = performance.now() - start
+      await writing
+      return { ms, intact: await story.sha256(received) === await story.sha256(sent) }
+    }, BYTES)
+  }
+}
+
+async function theirPair (world, relay) {
+  const site = await world.site({ pages: await jsLibp2pPages() })
+  const join = async (listen) => {
+    const page = await world.visit(site.url)
+    await page.waitForFunction(() => globalThis.js !== undefined)
+    await page.evaluate(async ({ address, listen }) => {
+      globalThis.node = await js.createNode({ listen })
+      await js.dialAndIdentify(node, address)
+    }, { address: relay.webSocket, listen })
+    return page
+  }
+  const provider = await join([`${relay.webSocket}/p2p-circuit`])
+  const address = await provider.evaluate(async () => {
+    await js.serveProtocol(node, '/echo/1.0.0', async (stream) => {
+      for await (const chunk of stream) if (!stream.send(chunk)) await stream.onDrain()
+      await stream.close()
+    })
+    return js.reservation(node)
+  })
+  const guest = await join([])
+  return {
+    roundTrips: () => guest.evaluate(async ({ address, count, size }) => {
+      const stream = await js.openStream(node, address, '/echo/1.0.0')
+      const chunks = stream[Symbol.asyncIterator]()
+      const times = []
+      for (let i = 0; i < count; i++) {
+        const start = performance.now()
+        stream.send(new Uint8Array(size).fill(i))
+        for (let got = 0; got < size;) got += (await chunks.next()).value.byteLength
+        times.push(performance.now() - start)
+      }
+      await stream.close()
+      return times
+    }, { address, count: MESSAGES, size: MESSAGE }),
+    transfer: () => guest.evaluate(async ({ address, size }) => {
+      const sent = story.pattern(size)
+      const stream = await js.openStream(node, address, '/echo/1.0.0')
+      const start = performance.now()
+      const writing = js.sendAll(stream, sent).then(() => stream.close())
+      const received = await new js.StreamReader(stream).all()
+      const ms = performance.now() - start
+      await writing
+      return { ms, intact: await story.sha256(received) === await story.sha256(sent) }
+    }, { address, size: BYTES })
+  }
+}

@@ -1,0 +1,79 @@
+/** Who this page is, and whom it is connected to and how. */
+
+import type { OpenRed, PeerInfo } from '../../src/index.js'
+import { byId, copyButton, h } from '../dom.js'
+import { duration, hue, shortId } from '../format.js'
+
+/** How often round trips are looked at again while the page is seen. */
+const REFRESH_MS = 3_000
+/** Connections listed; the rest are counted. */
+const MAX_LISTED = 20
+
+export function showYou(node: OpenRed, kept: boolean): void {
+  const dot = h('span', { class: 'dot large', 'aria-hidden': 'true' })
+  dot.style.setProperty('--hue', String(hue(node.peerId)))
+  byId('you').replaceChildren(
+    h('p', { class: 'peer-id' }, dot, h('code', { 'data-testid': 'peer-id' }, node.peerId)),
+    h('p', { class: 'row' }, copyButton('Copy peer id', () => node.peerId)),
+    h(
+      'p',
+      { class: 'hint' },
+      kept
+        ? 'Made by this browser and kept for this site. It proves that you are the same as last time.'
+        : 'Made for this visit; the next one gets another.',
+    ),
+  )
+}
+
+export class PeersView {
+  readonly #list = byId('peers')
+  readonly #node: OpenRed
+  #asked = false
+
+  constructor(node: OpenRed) {
+    this.#node = node
+    setInterval(() => {
+      if (!document.hidden) void this.refresh()
+    }, REFRESH_MS)
+    document.addEventListener('visibilitychange', () => void this.refresh())
+    void this.refresh()
+  }
+
+  async refresh(): Promise<void> {
+    if (this.#asked) return
+    this.#asked = true
+    try {
+      this.#show(await this.#node.peers())
+    } catch {
+      this.#show([])
+    } finally {
+      this.#asked = false
+    }
+  }
+
+  #show(peers: PeerInfo[]): void {
+    if (peers.length === 0) {
+      this.#list.replaceChildren(h('li', { class: 'empty' }, 'None yet.'))
+      return
+    }
+    const first = [...peers].sort((a, b) => Number(b.roles.includes('relay')) - Number(a.roles.includes('relay')) || a.since - b.since)
+    const rest = first.length - MAX_LISTED
+    this.#list.replaceChildren(...first.slice(0, MAX_LISTED).map(peerRow), rest > 0 ? h('li', { class: 'empty' }, `and ${rest} more`) : '')
+  }
+}
+
+function peerRow(peer: PeerInfo): HTMLElement {
+  const dot = h('span', { class: 'dot', 'aria-hidden': 'true' })
+  dot.style.setProperty('--hue', String(hue(peer.peerId)))
+  const kind = peer.roles.includes('relay') ? 'relay' : 'page'
+  return h(
+    'li',
+    { class: 'peer', title: peer.address },
+    dot,
+    h('code', { title: peer.peerId }, shortId(peer.peerId)),
+    h('span', { class: 'tag' }, kind),
+    h('span', { class: `tag ${peer.path}` }, peer.path),
+    h('span', { class: 'muted' }, peer.transport),
+    peer.rttMs !== undefined && h('span', { class: 'muted rtt' }, duration(peer.rttMs)),
+  )
+}

@@ -1,0 +1,58 @@
+/**
+ * The shape of the raw wasm binding, as `crates/wasm` exports it. Every rejection is a plain `{ code, message }`.
+ * `op` is a number chosen by the caller; `cancel(op)` makes that call reject and frees what it held.
+ */
+
+import type { Explanation, Found, NodeEvent, OfferPatch, Path, PeerInfo, ServiceRecord, Stats, Status } from './types.js'
+
+export interface RawOptions {
+  relays: string[]
+  network?: string
+  identity: Uint8Array
+  /** `host:port` means wss, not ws. */
+  secure: boolean
+  /** Private addresses of others are never dialled by themselves. */
+  publicPage: boolean
+}
+
+export type RawOffer = OfferPatch & { name: string }
+
+export type RawTarget = { target: string } | { peer: string; name: string } | { record: ServiceRecord }
+
+export interface RawStream {
+  readonly path: Path
+  readonly remotePeer: string
+  readonly name: string
+  /** Undefined once the other side has finished. */
+  read(max: number): Promise<Uint8Array | undefined>
+  /** Resolves when the transport has taken the bytes. */
+  write(bytes: Uint8Array): Promise<void>
+  finish(): Promise<void>
+  reset(): void
+}
+
+export interface RawNode {
+  peerId(): string
+  exportIdentity(): Uint8Array
+  status(): Status
+  ready(op: number, timeoutMs: number): Promise<void>
+  provide(op: number, offer: RawOffer): Promise<number>
+  update(op: number, registration: number, patch: OfferPatch): Promise<void>
+  withdraw(op: number, registration: number): Promise<void>
+  find(op: number, name: string, options: { limit?: number; timeout?: number }): Promise<Found>
+  handle(name: string): number
+  accept(handler: number): Promise<RawStream | undefined>
+  closeHandler(handler: number): void
+  open(op: number, target: RawTarget, timeoutMs: number): Promise<RawStream>
+  nextEvent(): Promise<NodeEvent | undefined>
+  peers(): Promise<PeerInfo[]>
+  stats(): Promise<Stats>
+  explain(peerId: string): Promise<Explanation>
+  cancel(op: number): void
+  close(): Promise<void>
+}
+
+export interface Binding {
+  RawNode: new (options: RawOptions) => RawNode
+  generateIdentity(): Uint8Array
+}

@@ -1,0 +1,233 @@
+/// <reference lib="esnext.disposable" />
+/**
+ * The public shapes of the package. Everything is a plain object in camelCase; peer ids are base58 strings, times are
+ * milliseconds since the epoch, durations are milliseconds, bytes are `Uint8Array`.
+ */
+
+/** Where a node stands. `reason` says why it is offline or crashed. */
+export interface Status {
+  state: 'joining' | 'ready' | 'offline' | 'crashed' | 'closed'
+  reason?: string
+}
+
+/** Who gave a find result: the node itself, its cache, the DHT, a super-node or a relay's directory. */
+export type Layer = 'own' | 'cache' | 'dht' | 'super-node' | 'directory'
+
+/** What health probing believes of a provider. */
+export type Verdict = 'up' | 'suspect' | 'down' | 'unknown'
+
+/** Whether bytes flow straight to the other side or through a relay. Both are encrypted end to end. */
+export type Path = 'direct' | 'relayed'
+
+/**
+ * The signed statement "this provider offers this service". Names are not owned: anybody may offer any name, and only
+ * `provider` is proof of who answers.
+ */
+export interface ServiceRecord {
+  name: string
+  type: string
+  /** Peer id of who offers it. */
+  provider: string
+  /** Multiaddrs at which the provider can be reached. */
+  endpoints: string[]
+  metadata: { [key: string]: string }
+  region: string
+  clusters: string[]
+  /** Grows with each version of the record. */
+  sequence: number
+  /** When the provider signed it, in ms since the epoch. */
+  issuedAt: number
+  /** How long it holds from `issuedAt`, in ms. */
+  ttl: number
+}
+
+/** A record with what `find` knows about it. */
+export interface FoundRecord extends ServiceRecord {
+  layer: Layer
+  /** Now minus `issuedAt`, in ms. */
+  ageMs: number
+  verdict: Verdict
+}
+
+export interface Found {
+  /** Empty when nobody offers the name. */
+  records: FoundRecord[]
+  /** The first layer that answered with a record; undefined when none did. */
+  layer: Layer | undefined
+  elapsedMs: number
+}
+
+/** Accepted by every long call. The call rejects at once with `ABORTED`, `cause` being the signal's reason. */
+export interface CallOptions {
+  signal?: AbortSignal | undefined
+}
+
+export interface JoinOptions extends CallOptions {
+  /**
+   * Relays to enter through: URLs, multiaddrs or `host:port`. By default the origin that served this module if it
+   * answers as a relay, else the page's origin.
+   */
+  relays?: readonly string[] | undefined
+  /** Network to join, `[a-z0-9-]{1,32}`. Default `main`. */
+  network?: string | undefined
+  /**
+   * Who to be. `'ephemeral'` (default): a new identity. `'persistent'`: one kept in this browser's IndexedDB for this
+   * origin; while another tab runs it, this one gets a new identity and a `warning` event. Bytes: an identity from
+   * `exportIdentity()`.
+   */
+  identity?: 'ephemeral' | 'persistent' | Uint8Array | undefined
+  /** How long joining may take in all, in ms. Default 10 000. */
+  timeout?: number | undefined
+  /** Called with every event of the node's life from its first moment on, also before `join` resolves. */
+  onEvent?: ((event: NodeEvent) => void) | undefined
+  /**
+   * Where the wasm code comes from, when it is not `openred_bg.wasm` beside this module. Only the first join of a page
+   * loads it.
+   */
+  wasm?: string | URL | Response | BufferSource | WebAssembly.Module | undefined
+}
+
+/** What to offer. */
+export interface Offer {
+  /** 1 to 128 bytes of UTF-8, NFC, lower case, no white space, no control character, none of `@ / ? #`. */
+  name: string
+  /** What kind of service it is, for instance `chat`. */
+  type?: string | undefined
+  /** At most 1 KiB in all. */
+  metadata?: { readonly [key: string]: string } | undefined
+  /** How long the record holds, in ms: 1 min to 48 h, default 1 h. It is renewed by itself. */
+  ttl?: number | undefined
+  region?: string | undefined
+  clusters?: readonly string[] | undefined
+}
+
+/** What of an offer can change while it stands. What is left out stays. */
+export type OfferPatch = Omit<Offer, 'name'>
+
+/** A standing offer. It ends with `withdraw()` or with the node. */
+export interface Registration {
+  readonly name: string
+  update(patch: OfferPatch & CallOptions, options?: CallOptions): Promise<void>
+  /** Tells the network that the offer is gone. Doing so again is no error. */
+  withdraw(options?: CallOptions): Promise<void>
+}
+
+export interface FindOptions extends CallOptions {
+  /** At most so many records. */
+  limit?: number | undefined
+  /** At most so long, in ms. */
+  timeout?: number | undefined
+}
+
+/** Whom to open a stream to: a name, `name@<peer id>`, a record from `find`, or a peer and a name. */
+export type Target = string | ServiceRecord | { readonly peer: string; readonly name: string }
+
+export interface OpenOptions extends CallOptions {
+  /** How long opening may take, in ms. Default 10 000. `signal` and `timeout` end with the opening. */
+  timeout?: number | undefined
+}
+
+/**
+ * A stream of bytes between two nodes. Each side ends its own writing (half-close); what is not read holds the writer
+ * back.
+ */
+export interface ServiceStream {
+  /** Name of the service. */
+  readonly name: string
+  /** Peer id of the other side, proven by the connection. */
+  readonly remotePeer: string
+  readonly path: Path
+  /** Ends when the other side ends its writing. Cancelling it resets the stream. */
+  readonly readable: ReadableStream<Uint8Array>
+  /** Closing it ends this side's writing; reading goes on. Aborting it resets the stream. */
+  readonly writable: WritableStream<Uint8Array>
+  /** Ends this side's writing after what was written so far, also while a writer holds the lock. Reading goes on. */
+  close(): Promise<void>
+  /** Ends both directions at once. Both sides see an error; here it is `ABORTED` with `cause` = `reason`. */
+  abort(reason?: unknown): void
+  /** `close()`, then discards what still comes in; after 5 s without an end it resets the stream. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * Serves one inbound stream. Returning leaves the stream open; throwing resets it and gives a `warning` event.
+ * `from` is the peer id of the opener.
+ */
+export type ServiceHandler = (stream: ServiceStream, from: string) => void | Promise<void>
+
+export interface HandlerRegistration {
+  readonly name: string
+  /** New streams are refused from here on; those already open live on. */
+  close(): void
+}
+
+export interface EventsOptions extends CallOptions {
+  /** How many events wait for a slow reader before the oldest are dropped and told as `lagged`. Default 256. */
+  buffer?: number | undefined
+}
+
+/** A step of joining through one relay, as it happens. */
+export interface JoinEvent {
+  type: 'join'
+  /**
+   * `loaded`: the wasm code runs. `dial`: a relay is called. `connected`: it answered. `identified`: it is a relay of
+   * this network. `dht`: its DHT answers. `reserved`: others can reach this node through it. `failed`: this attempt
+   * failed with `code` and `reason`, the next one comes in `retryInMs`.
+   */
+  step: 'loaded' | 'dial' | 'connected' | 'identified' | 'dht' | 'reserved' | 'failed'
+  /** The relay as it was given; empty for `loaded`. */
+  relay: string
+  peerId?: string
+  code?: string
+  reason?: string
+  retryInMs?: number
+}
+
+export type NodeEvent =
+  | ({ type: 'status' } & Status)
+  | { type: 'peer:connect' | 'peer:disconnect'; peerId: string; path?: Path; address?: string }
+  | { type: 'peer:path'; peerId: string; path: Path }
+  | { type: 'record:found'; record: ServiceRecord }
+  | { type: 'record:gone'; name: string; provider: string }
+  | { type: 'warning'; code: string; message: string }
+  | { type: 'lagged'; missed: number }
+  | JoinEvent
+
+/** A peer this node is connected to. */
+export interface PeerInfo {
+  peerId: string
+  /** For instance `relay`. */
+  roles: string[]
+  path: Path
+  /** For instance `websocket`. */
+  transport: string
+  address: string
+  /** Last measured round trip, in ms; absent before the first. */
+  rttMs?: number
+  /** When the connection was made, in ms since the epoch. */
+  since: number
+}
+
+export interface Stats {
+  uptimeMs: number
+  peers: number
+  relays: number
+  reservations: number
+  bytesIn: number
+  bytesOut: number
+  finds: number
+  /** Mean time of a find, in ms. */
+  findMs: number
+  /** WebRTC connections made in this tab's life; browsers limit them. */
+  peerConnections: number
+}
+
+/** Why a peer is, or is not, reachable. */
+export interface Explanation {
+  peerId: string
+  reachable: boolean
+  /** Stable code of the reason, for programs. */
+  code: string
+  /** The same for people. */
+  reason: string
+}

@@ -1,0 +1,96 @@
+/** Joining: options, failures, signals, and what is left behind. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { fails, fake, join, OpenRed, settled, wasm } from './world.mjs'
+
+test('a node joins, tells who it is, and closes', async () => {
+  const node = await join({ network: 'test' })
+  assert.match(node.peerId, /^12D3KooW/)
+  assert.deepEqual(node.status, { state: 'ready' })
+  const raw = fake.nodes.at(-1)
+  assert.equal(raw.options.network, 'test')
+  assert.equal(raw.options.secure, false)
+  assert.equal(raw.options.publicPage, false)
+  await node.close()
+  assert.ok(raw.closed)
+  assert.deepEqual(node.status, { state: 'closed' })
+})
+
+test('an exported identity is the same node again', async () => {
+  const first = await join()
+  const identity = first.exportIdentity()
+  await first.close()
+  const second = await join({ identity })
+  assert.equal(second.peerId, first.peerId)
+  await second.close()
+})
+
+test('onEvent hears the steps of joining in order, and their times are measured', async () => {
+  performance.clearMeasures()
+  const steps = []
+  const node = await join({ onEvent: (event) => event.type === 'join' && steps.push(event.step) })
+  assert.deepEqual(steps.slice(0, 5), ['loaded', 'dial', 'connected', 'identified', 'dht'])
+  const measured = performance.getEntriesByType('measure').map((entry) => entry.name)
+  assert.deepEqual(measured.sort(), ['openred:dht', 'openred:dial', 'openred:identify', 'openred:join', 'openred:wasm'])
+  await node.close()
+})
+
+test('options that cannot be meant are refused with their name and value', async () => {
+  const wrong = [
+    [{ relays: 'not a list' }, /relays is "not a list"/],
+    [{ relays: [] }, /relays is \[\]/],
+    [{ relays: [42] }, /relays is \[42\]/],
+    [{ relay: ['http://127.0.0.1:8080'] }, /no option "relay"; it takes relays/],
+    [{ network: 'Not A Network' }, /network is "Not A Network"/],
+    [{ network: '' }, /network is ""/],
+    [{ identity: 'forever' }, /identity is "forever"/],
+    [{ identity: new Uint8Array(3) }, /identity/],
+    [{ timeout: 0 }, /timeout is 0/],
+    [{ timeout: Number.NaN }, /timeout is NaN/],
+    [{ timeout: 2 ** 31 }, /timeout is 2147483648/],
+    [{ signal: 'stop' }, /signal is "stop"/],
+    [{ onEvent: 1 }, /onEvent is 1/],
+  ]
+  for (const [options, message] of wrong) {
+    const error = await fails(() => join(options), 'INVALID_OPTION')
+    assert.match(error.message, message)
+  }
+  await fails(() => OpenRed.join(null), 'INVALID_OPTION')
+})
+
+test('relays that do not serve are told by code', async () => {
+  await fails(() => join({ relays: ['malformed'] }), 'INVALID_ADDRESS')
+  await fails(() => join({ relays: [''] }), 'INVALID_ADDRESS')
+  assert.match((await fails(() => join({ relays: ['dead.test:1'] }), 'NO_RELAY')).message, /dead\.test:1: connection refused/)
+  assert.ok(fake.nodes.at(-1).closed, 'what could not join is closed')
+  await fails(() => join({ relays: ['foreign.test:1'] }), 'WRONG_NETWORK')
+  await fails(() => join({ relays: ['silent.test:1'], timeout: 30 }), 'TIMEOUT')
+  const node = await join({ relays: ['dead.test:1', 'good.test:1'] })
+  assert.equal(node.status.state, 'ready')
+  await node.close()
+})
+
+test('a signal ends joining at once, before and in the middle', async () => {
+  const reason = new Error('changed my mind')
+  const made = fake.nodes.length
+  assert.equal((await fails(() => join({ signal: AbortSignal.abort(reason) }), 'ABORTED')).cause, reason)
+  assert.equal(fake.nodes.length, made)
+
+  const controller = new AbortController()
+  const joining = fails(() => join({ relays: ['silent.test:1'], signal: controller.signal }), 'ABORTED')
+  await settled()
+  controller.abort(reason)
+  assert.equal((await joining).cause, reason)
+  assert.ok(fake.nodes.at(-1).closed)
+})
+
+test('without WebSocket it says that the platform lacks it', async (t) => {
+  const { WebSocket } = globalThis
+  t.after(() => { globalThis.WebSocket = WebSocket })
+  delete globalThis.WebSocket
+  assert.match((await fails(() => OpenRed.join({ wasm }), 'UNSUPPORTED')).message, /WebSocket/)
+})
+
+test('where there is no page, relays must be named', async () => {
+  assert.match((await fails(() => OpenRed.join({ wasm }), 'INVALID_OPTION')).message, /relays/)
+})
