@@ -5,6 +5,7 @@
 //! module is downloaded far more often than the relay is built; other builds carry the files as they are.
 
 use std::{
+    collections::BTreeSet,
     env,
     fmt::Write as _,
     fs,
@@ -23,13 +24,13 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(variable("OUT_DIR"));
     let compress = variable("PROFILE") == "release";
 
-    let mut code = String::new();
+    let mut embedder = Embedder { out: &out, compress, code: String::new(), known: BTreeSet::new() };
     for (name, folder) in [("SITE", web.join("site")), ("NPM", web.join("dist"))] {
         // Cargo takes a path that does not exist for changed, so a folder that appears later is seen.
         println!("cargo::rerun-if-changed={}", folder.display());
-        code += &table(name, &folder, &out, compress)?;
+        embedder.table(name, &folder)?;
     }
-    fs::write(out.join("assets.rs"), code)
+    fs::write(out.join("assets.rs"), embedder.code)
 }
 
 /// A variable that Cargo sets for every build script.
@@ -37,34 +38,71 @@ fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("Cargo sets {name}"))
 }
 
-/// The Rust source of one table of files, sorted by path so that equal folders give equal binaries.
-fn table(name: &str, folder: &Path, out: &Path, compress: bool) -> io::Result<String> {
-    let mut files = Vec::new();
-    if folder.is_dir() {
-        collect(folder, folder, &mut files)?;
-    }
-    files.sort();
+/// Writes the Rust source that holds the files. Equal files are held once: the wasm module is in both folders.
+struct Embedder<'a> {
+    out: &'a Path,
+    compress: bool,
+    code: String,
+    known: BTreeSet<String>,
+}
 
-    let mut code = format!("static {name}: &[Asset] = &[\n");
-    for (path, file) in files {
-        let bytes = fs::read(&file)?;
-        let hash = hex(&Sha256::digest(&bytes)[..12]);
-        let media_type = media_type(&path);
-        let (mut brotli, mut gzip) = (None, None);
-        if compress && bytes.len() >= SMALLEST_COMPRESSED && is_compressible(media_type) {
-            brotli = keep(out, &hash, "br", bytes.len(), brotli_of(&bytes)?)?;
-            gzip = keep(out, &hash, "gz", bytes.len(), gzip_of(&bytes)?)?;
+impl Embedder<'_> {
+    /// One table of files, sorted by path so that equal folders give equal binaries.
+    fn table(&mut self, name: &str, folder: &Path) -> io::Result<()> {
+        let mut files = Vec::new();
+        if folder.is_dir() {
+            collect(folder, folder, &mut files)?;
         }
-        writeln!(
-            code,
-            "    Asset {{ path: {path:?}, media_type: {media_type:?}, hash: {hash:?}, plain: include_bytes!({file:?}), brotli: {}, gzip: {} }},",
-            include(brotli.as_deref()),
-            include(gzip.as_deref()),
-        )
-        .expect("writing to a string succeeds");
+        files.sort();
+        let mut table = format!("static {name}: &[Asset] = &[\n");
+        for (path, file) in files {
+            let bytes = fs::read(&file)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
+            let media_type = media_type(&path);
+            let hash = hex(&Sha256::digest(&bytes)[..12]);
+            let content = self.content(&hash, &bytes, is_compressible(media_type))?;
+            writeln!(
+                table,
+                "    Asset {{ path: {path:?}, media_type: {media_type:?}, hash: {hash:?}, content: &{content} }},"
+            )
+            .expect("writing to a string succeeds");
+        }
+        self.code += &table;
+        self.code += "];\n";
+        Ok(())
     }
-    code += "];\n";
-    Ok(code)
+
+    /// The name of the static that holds these bytes, plain and compressed.
+    fn content(&mut self, hash: &str, bytes: &[u8], is_compressible: bool) -> io::Result<String> {
+        let name = format!("CONTENT_{}", hash.to_uppercase());
+        if self.known.insert(name.clone()) {
+            let plain = self.out.join(format!("{hash}.plain"));
+            fs::write(&plain, bytes)?;
+            let (mut brotli, mut gzip) = (None, None);
+            if self.compress && is_compressible && bytes.len() >= SMALLEST_COMPRESSED {
+                brotli = self.keep(hash, "br", bytes.len(), brotli_of(bytes)?)?;
+                gzip = self.keep(hash, "gz", bytes.len(), gzip_of(bytes)?)?;
+            }
+            writeln!(
+                self.code,
+                "static {name}: Content = Content {{ plain: include_bytes!({plain:?}), brotli: {}, gzip: {} }};",
+                include(brotli.as_deref()),
+                include(gzip.as_deref()),
+            )
+            .expect("writing to a string succeeds");
+        }
+        Ok(name)
+    }
+
+    /// Stores a compressed form beside the generated code, unless it saves less than a tenth.
+    fn keep(&self, hash: &str, ending: &str, plain: usize, bytes: Vec<u8>) -> io::Result<Option<PathBuf>> {
+        if bytes.len() * 10 > plain * 9 {
+            return Ok(None);
+        }
+        let path = self.out.join(format!("{hash}.{ending}"));
+        fs::write(&path, bytes)?;
+        Ok(Some(path))
+    }
 }
 
 /// Every regular file below `folder`, with its path relative to `root` written with slashes. Hidden files stay out.
@@ -85,16 +123,6 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, PathBuf)>) -> io
         }
     }
     Ok(())
-}
-
-/// Stores a compressed form beside the generated code, unless it saves less than a tenth.
-fn keep(out: &Path, hash: &str, ending: &str, plain: usize, bytes: Vec<u8>) -> io::Result<Option<PathBuf>> {
-    if bytes.len() * 10 > plain * 9 {
-        return Ok(None);
-    }
-    let path = out.join(format!("{hash}.{ending}"));
-    fs::write(&path, bytes)?;
-    Ok(Some(path))
 }
 
 fn include(path: Option<&Path>) -> String {

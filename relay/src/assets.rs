@@ -11,7 +11,14 @@ pub(crate) struct Asset {
     pub(crate) media_type: &'static str,
     /// The first 12 bytes of the SHA-256 of the plain bytes, in hexadecimal: what its entity tag is made of.
     pub(crate) hash: &'static str,
-    /// The file as it was built.
+    /// The bytes.
+    pub(crate) content: &'static Content,
+}
+
+/// The bytes of a file, in each encoding it can be sent in.
+#[derive(Debug)]
+pub(crate) struct Content {
+    /// As it was built.
     pub(crate) plain: &'static [u8],
     /// Compressed with brotli; absent in debug builds and where it saves little.
     pub(crate) brotli: Option<&'static [u8]>,
@@ -46,7 +53,9 @@ impl Asset {
         stem.len() > HASH_LENGTH
             && stem.is_char_boundary(stem.len() - HASH_LENGTH)
             && stem[..stem.len() - HASH_LENGTH].ends_with('-')
-            && stem[stem.len() - HASH_LENGTH..].bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && stem[stem.len() - HASH_LENGTH..]
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     }
 }
 
@@ -58,7 +67,7 @@ mod tests {
     use super::*;
 
     fn asset(path: &'static str) -> Asset {
-        Asset { path, media_type: "text/plain", hash: "", plain: b"", brotli: None, gzip: None }
+        Asset { path, media_type: "text/plain", hash: "", content: &Content { plain: b"", brotli: None, gzip: None } }
     }
 
     #[test]

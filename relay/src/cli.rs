@@ -87,7 +87,11 @@ mod tests {
                 let Some(long) = argument.get_long().filter(|long| *long != "help") else { continue };
                 let variable = format!("OPENRED_{}", long.replace('-', "_").to_uppercase());
                 let context = format!("--{long} of {}", command.get_name());
-                assert_eq!(argument.get_env().map(|name| name.to_string_lossy().into_owned()), Some(variable), "{context}");
+                assert_eq!(
+                    argument.get_env().map(|name| name.to_string_lossy().into_owned()),
+                    Some(variable),
+                    "{context}"
+                );
                 assert!(argument.get_help().is_some_and(|help| help.to_string().contains("[default: ")), "{context}");
             }
         }

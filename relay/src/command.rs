@@ -32,7 +32,9 @@ impl Session {
     async fn join(config: &NodeConfig) -> Result<Self, Failure> {
         let deadline = Instant::now() + config.timeout;
         let identity = match &config.identity {
-            Some(file) => data_dir::identity_in(file).map_err(|error| Failure::Usage(format!("--identity: {error}")))?,
+            Some(file) => {
+                data_dir::identity_in(file).map_err(|error| Failure::Usage(format!("--identity: {error}")))?
+            }
             None => Keypair::generate_ed25519(),
         };
         let node = Node::start(Config::client(config.network.clone(), identity, config.bootstrap.clone())).await?;
@@ -54,7 +56,7 @@ impl Session {
 }
 
 /// Not being able to join has an exit code of its own, whatever the reason.
-fn no_network(error: openred_node::Error) -> Failure {
+fn no_network(error: openred_core::Error) -> Failure {
     match Failure::from(error) {
         Failure::Failed(text) | Failure::NothingFound(text) => Failure::NoNetwork(text),
         other => other,

@@ -179,8 +179,7 @@ fn write(file: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = file.with_file_name(name);
     let written = (|| {
-        let mut opened =
-            private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary)?;
+        let mut opened = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&temporary)?;
         opened.write_all(bytes)?;
         opened.sync_all()?;
         fs::rename(&temporary, file)?;
@@ -270,7 +269,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let held = DataDir::open(directory.path()).unwrap();
         let refused = DataDir::open(directory.path()).unwrap_err().to_string();
-        assert!(refused.contains("--data") && refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        assert!(
+            refused.contains("--data") && refused.contains(&format!("process {}", std::process::id())),
+            "{refused}"
+        );
         drop(held);
         DataDir::open(directory.path()).unwrap();
     }

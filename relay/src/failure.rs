@@ -1,6 +1,6 @@
 //! How a command ends when it does not end well: a sentence for standard error and an exit code.
 
-use openred_node::Error;
+use openred_core::Error;
 
 use crate::data_dir::DataDirError;
 

@@ -31,7 +31,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use futures::future::BoxFuture;
 use ipnet::IpNet;
 use multiaddr::Multiaddr;
 use tower_http::{
@@ -51,7 +50,7 @@ use crate::{assets::Asset, metrics::Metrics};
 /// The network as the HTTP side sees it.
 pub(crate) trait Peering: Send + Sync + 'static {
     /// Where this relay can be reached, and which other relays it knows.
-    fn introduce(&self) -> BoxFuture<'_, Introduction>;
+    fn introduce(&self) -> Introduction;
 
     /// Takes over an upgraded connection; one that cannot be taken is dropped, which closes it.
     fn accept(&self, socket: PeerSocket, remote: Multiaddr);
@@ -105,7 +104,7 @@ pub(crate) fn app(shared: Arc<Shared>) -> Router {
 /// The Prometheus metrics. They stand at `/metrics`, and at `/` for whoever follows the bare address.
 pub(crate) fn metrics_app(metrics: Arc<Metrics>) -> Router {
     async fn metrics_text(State(metrics): State<Arc<Metrics>>) -> Response {
-        ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], metrics.render().await).into_response()
+        ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
     }
     Router::new()
         .route("/", get(metrics_text))

@@ -14,8 +14,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use futures::future::BoxFuture;
-
 use self::exposition::{Exposition, Kind};
 
 /// Upper bounds of the latency histogram, in seconds: from a cached file to a stuck handler.
@@ -43,7 +41,7 @@ pub(crate) struct NetworkFigures {
 }
 
 /// Asks the node for its figures; `None` while it cannot answer.
-pub(crate) type Figures = Box<dyn Fn() -> BoxFuture<'static, Option<NetworkFigures>> + Send + Sync>;
+pub(crate) type Figures = Box<dyn Fn() -> Option<NetworkFigures> + Send + Sync>;
 
 /// The relay's counters.
 pub(crate) struct Metrics {
@@ -87,8 +85,8 @@ impl Metrics {
     }
 
     /// Everything as text.
-    pub(crate) async fn render(&self) -> String {
-        let figures = (self.figures)().await;
+    pub(crate) fn render(&self) -> String {
+        let figures = (self.figures)();
         let mut text = Exposition::default();
         text.metric("openred_build_info", Kind::Gauge, "The version that runs; always 1")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -115,7 +113,8 @@ impl Metrics {
             }
         }
         let name = "openred_http_request_duration_seconds";
-        let mut durations = text.metric(name, Kind::Histogram, "Time to answer an HTTP request, without sending the body");
+        let mut durations =
+            text.metric(name, Kind::Histogram, "Time to answer an HTTP request, without sending the body");
         for (route, counts) in requests.iter() {
             let mut within = 0;
             for (bound, count) in BOUNDS.iter().zip(&counts.by_bound) {
@@ -133,7 +132,11 @@ impl Metrics {
 fn network(text: &mut Exposition, figures: &NetworkFigures) {
     let gauges = [
         ("openred_connections", "Peers connected", figures.peers),
-        ("openred_reservations", "Reservations held for nodes that are reachable through this relay", figures.reservations),
+        (
+            "openred_reservations",
+            "Reservations held for nodes that are reachable through this relay",
+            figures.reservations,
+        ),
         ("openred_circuits", "Circuits between two other nodes", figures.circuits),
         ("openred_stored_services", "Service names with stored records", figures.stored_services),
         ("openred_stored_bytes", "Bytes of all values stored for the DHT", figures.stored_bytes),
@@ -144,7 +147,8 @@ fn network(text: &mut Exposition, figures: &NetworkFigures) {
     }
     text.metric("openred_received_bytes_total", Kind::Counter, "Bytes received from peers")
         .sample(&[], figures.bytes_received as f64);
-    text.metric("openred_sent_bytes_total", Kind::Counter, "Bytes sent to peers").sample(&[], figures.bytes_sent as f64);
+    text.metric("openred_sent_bytes_total", Kind::Counter, "Bytes sent to peers")
+        .sample(&[], figures.bytes_sent as f64);
 }
 
 #[cfg(test)]
@@ -152,16 +156,16 @@ mod tests {
     use super::*;
 
     fn metrics(figures: Option<NetworkFigures>) -> Metrics {
-        Metrics::new(Box::new(move || Box::pin(async move { figures })))
+        Metrics::new(Box::new(move || figures))
     }
 
-    #[tokio::test]
-    async fn requests_are_counted_by_route_and_status_and_bound() {
+    #[test]
+    fn requests_are_counted_by_route_and_status_and_bound() {
         let metrics = metrics(Some(NetworkFigures { peers: 3, bytes_sent: 1 << 40, ..NetworkFigures::default() }));
         metrics.request("/healthz", 200, Duration::from_micros(400));
         metrics.request("/healthz", 200, Duration::from_millis(20));
         metrics.request("/healthz", 503, Duration::from_secs(60));
-        let text = metrics.render().await;
+        let text = metrics.render();
         for line in [
             "openred_http_requests_total{route=\"/healthz\",status=\"200\"} 2",
             "openred_http_requests_total{route=\"/healthz\",status=\"503\"} 1",
@@ -178,9 +182,9 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_node_that_does_not_answer_is_down_and_has_no_figures() {
-        let text = metrics(None).render().await;
+    #[test]
+    fn a_node_that_does_not_answer_is_down_and_has_no_figures() {
+        let text = metrics(None).render();
         assert!(text.contains("openred_up 0\n"));
         assert!(!text.contains("openred_connections"));
     }

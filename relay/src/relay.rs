@@ -15,14 +15,11 @@ use std::{
 };
 
 use futures::StreamExt;
-use multiaddr::{Multiaddr, Protocol};
-use openred_core::event::{Event, State};
+use multiaddr::Multiaddr;
+use openred_core::event::{Event, State, Status};
 use openred_node::{Config, Node, RelayLimits, Role, platform, webrtc};
 use serde_json::json;
-use tokio::{
-    net::TcpListener,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use self::{peering::NodePeering, ports::PortError};
 use crate::{
@@ -90,14 +87,22 @@ impl Relay {
     async fn start(config: RelayConfig) -> Result<Self, Failure> {
         let data = DataDir::open(&config.data)?;
         let identity = data.identity()?;
-        let certificate = data.certificate(webrtc::generate_certificate, webrtc::check_certificate)?;
+        let certificate = data.certificate(webrtc::generate_certificate, check_certificate)?;
 
         let listener = ports::bind_http(config.http, config.listen.is_none()).await?;
         let http_address = ports::local(&listener);
         let metrics_listener = ports::bind("--metrics", config.metrics).await?;
         let metrics_address = ports::local(&metrics_listener);
-        let others = config.listen.clone().unwrap_or_else(|| ports::beside(http_address));
-        ports::check(&others).await?;
+        let others = match &config.listen {
+            Some(addresses) => {
+                ports::check(addresses).await?;
+                addresses.clone()
+            }
+            None => {
+                ports::check_beside(http_address).await?;
+                ports::beside(http_address)
+            }
+        };
 
         let limits = limits(&config);
         let (sender, incoming) = openred_node::incoming::channel();
@@ -108,10 +113,7 @@ impl Relay {
             listen: [vec![websocket.clone()], others].concat(),
             announce: announced(&config, identity.public().to_peer_id())?,
             max_bandwidth: config.max_bandwidth,
-            platform: platform::Config {
-                incoming: Some((websocket, incoming)),
-                webrtc_certificate: Some(certificate),
-            },
+            platform: platform::Config { incoming: Some((websocket, incoming)), webrtc_certificate: Some(certificate) },
             ..Config::client(config.network.clone(), identity, config.bootstrap.clone())
         })
         .await?;
@@ -138,10 +140,10 @@ impl Relay {
             site: assets::site(),
             npm: assets::npm(),
         });
-        let start = |listener: TcpListener, router| Server::start(listener, router);
-        let http = start(listener, http::app(Arc::clone(&shared)));
-        let metrics = start(metrics_listener, http::metrics_app(metrics));
+        // Peers may have been waiting in the backlog since the port was bound; the first answer must not be a refusal.
         shared.phase.set_ready();
+        let http = Server::start(listener, http::app(Arc::clone(&shared)));
+        let metrics = Server::start(metrics_listener, http::metrics_app(metrics));
         Ok(Self { node, shared, http, http_address, metrics, metrics_address, _data: data })
     }
 
@@ -172,11 +174,14 @@ impl Relay {
     /// Resolves if the node ends by itself, with the reason. Steps of joining are logged on the way.
     async fn crashed(&self) -> String {
         let mut events = self.node.events();
+        // Joining began with the node, so what happened until here is told by the state alone.
+        let Status { state, reason } = self.node.status();
+        tracing::info!(state = state.as_str(), reason, "the node's state");
         while let Some(event) = events.next().await {
             match event {
-                Event::Status(status) if status.state == State::Crashed => return status.reason.unwrap_or_default(),
-                Event::Status(status) => {
-                    tracing::info!(state = status.state.as_str(), reason = status.reason, "the node's state changed");
+                Event::Status(Status { state: State::Crashed, reason }) => return reason.unwrap_or_default(),
+                Event::Status(Status { state, reason }) => {
+                    tracing::info!(state = state.as_str(), reason, "the node's state");
                 }
                 Event::Join(step) => {
                     tracing::info!(relay = step.relay, stage = step.stage.as_str(), detail = ?step.stage, "joining");
@@ -190,8 +195,8 @@ impl Relay {
     }
 
     async fn end(self) {
-        tracing::info!("ending");
         self.shared.phase.set_draining();
+        tracing::info!("ending");
         sleep(NOTICE).await;
         if timeout(FAREWELL, self.node.close()).await.is_err() {
             tracing::warn!("the node took too long to close");
@@ -199,6 +204,10 @@ impl Relay {
         tokio::join!(self.http.stop(LAST_ANSWERS), self.metrics.stop(LAST_ANSWERS));
         tracing::info!("ended");
     }
+}
+
+fn check_certificate(pem: &str) -> Result<(), String> {
+    libp2p_webrtc::tokio::Certificate::from_pem(pem).map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn limits(config: &RelayConfig) -> RelayLimits {
@@ -236,9 +245,4 @@ impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
         Self::Failed(error.to_string())
     }
-}
-
-/// Whether peers reach this address by WebSocket.
-fn is_websocket(address: &Multiaddr) -> bool {
-    address.iter().any(|part| matches!(part, Protocol::Ws(_) | Protocol::Wss(_)))
 }

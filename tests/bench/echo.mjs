@@ -16,27 +16,30 @@ await bench('echo', async (world) => {
   const ours = await ourPair(world, relay)
   const theirs = await theirPair(world, relay)
   const pairs = { 'OpenRed': ours, 'js-libp2p': theirs }
-  const samples = Object.fromEntries(Object.keys(pairs).map((who) => [who, { roundTrips: [], rates: [] }]))
+  const samples = Object.fromEntries(Object.keys(pairs).map((who) => [who, { roundTrips: [], rates: [], lost: 0 }]))
   for (let round = -1; round < n; round++) {
     const order = Object.entries(pairs)
     if (round % 2 !== 0) order.reverse()
     for (const [who, { roundTrips, transfer }] of order) {
       const trips = await roundTrips()
       const { ms, intact } = await transfer()
-      if (!intact) throw new Error(`${who}: what came back is not what was sent`)
+      if (!intact && who === 'OpenRed') throw new Error('what came back is not what was sent')
       if (round < 0) continue
       samples[who].roundTrips.push(...trips)
-      samples[who].rates.push(BYTES / 1e6 / (ms / 1e3))
+      if (intact) samples[who].rates.push(BYTES / 1e6 / (ms / 1e3))
+      else samples[who].lost += 1
     }
   }
-  const result = Object.fromEntries(Object.entries(samples).map(([who, { roundTrips, rates }]) => [who, { roundTripMs: figures(roundTrips), megabytesPerSecond: figures(rates) }]))
+  const result = Object.fromEntries(Object.entries(samples).map(([who, { roundTrips, rates, lost }]) => [
+    who, { roundTripMs: figures(roundTrips), megabytesPerSecond: figures(rates), lost }
+  ]))
   const base = result['js-libp2p']
   return {
     what: `echo between two pages through one relay (${n} rounds in turns: ${MESSAGES} messages of ${MESSAGE} bytes, then 16 MiB there and back)`,
-    header: ['', 'round trip p50 ms', 'p95 ms', '/ js-libp2p', 'MB/s p50', 'MB/s min', '/ js-libp2p'],
+    header: ['', 'round trip p50 ms', 'p95 ms', '/ js-libp2p', 'MB/s p50', 'MB/s min', '/ js-libp2p', 'cut off'],
     rows: Object.entries(result).map(([who, all]) => [
       who, all.roundTripMs.p50, all.roundTripMs.p95, all.roundTripMs.p50 / base.roundTripMs.p50,
-      all.megabytesPerSecond.p50, all.megabytesPerSecond.min, all.megabytesPerSecond.p50 / base.megabytesPerSecond.p50
+      all.megabytesPerSecond.p50, all.megabytesPerSecond.min, all.megabytesPerSecond.p50 / base.megabytesPerSecond.p50, `${all.lost} of ${n}`
     ]),
     figures: result,
     notes: ['MB/s counts the 16 MiB once, from the first byte sent to the last byte back; every byte crosses the relay twice.']
@@ -126,7 +129,7 @@ async function theirPair (world, relay) {
       const writing = js.sendAll(stream, sent).then(() => stream.close())
       const received = await new js.StreamReader(stream).all()
       const ms = performance.now() - start
-      await writing
+      await writing.catch(() => {})
       return { ms, intact: await story.sha256(received) === await story.sha256(sent) }
     }, { address, size: BYTES })
   }

@@ -26,6 +26,8 @@ await bench('find', async (world) => {
   await theirs.evaluate(async (address) => {
     globalThis.node = await js.createNode({ dht: { initialQuerySelfInterval: 0 } })
     await js.dialAndIdentify(node, address)
+    await js.knowsPeers(node, 1)
+    await js.firstAnswer(node)
     await js.knowsPeers(node, 3)
   }, c.webSocket)
 

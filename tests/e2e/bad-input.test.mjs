@@ -160,11 +160,27 @@ story('a provider that has gone: UNREACHABLE or NOT_FOUND, within the timeout', 
   }
 })
 
-story('the page says in words why it cannot join', async (world) => {
+story('the page says in words why it cannot join, and when it is cut off', async (world) => {
   const relay = await world.relay()
-  const visitor = await Visitor.of(world, relay, TOLERANT)
-  await visitor.joins()
+  const foreign = await world.relay({ network: 'elsewhere' })
+  const refused = `127.0.0.1:${await refusedPort()}`
+  const cases = [
+    [`http://${refused}`, 'NO_RELAY', refused],
+    [foreign.url, 'WRONG_NETWORK', '"main"'],
+    ['no address at all', 'INVALID_ADDRESS', 'no address at all']
+  ]
+  for (const [address, code, word] of cases) {
+    const visitor = new Visitor(await world.visit(`${relay.url}?relay=${encodeURIComponent(address)}`, TOLERANT))
+    await visitor.says('error', code, 15_000)
+    await visitor.says('error', word)
+    await visitor.says('status', 'offline')
+    await world.picture(visitor.page, code.toLowerCase())
+    await visitor.page.end()
+  }
+  const visitor = await (await Visitor.of(world, relay, TOLERANT)).joins()
   await relay.kill()
   await visitor.says('status', /offline|joining/i, 15_000)
   await world.picture(visitor.page, 'relay-gone')
-})
+  await relay.restart()
+  await visitor.joins(30_000)
+}, { ms: 120_000 })

@@ -15,6 +15,7 @@ export function quantile (samples, share) {
 
 /** `{ n, p50, p95, min, max }` of samples. */
 export function figures (samples) {
+  if (samples.length === 0) return { n: 0 }
   return { n: samples.length, p50: quantile(samples, 0.5), p95: quantile(samples, 0.95), min: Math.min(...samples), max: Math.max(...samples) }
 }
 

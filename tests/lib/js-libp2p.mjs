@@ -70,9 +70,10 @@ export async function dialAndIdentify (node, address, signal = AbortSignal.timeo
     const connection = await node.dial(multiaddr(address), { signal })
     const dialled = performance.now()
     peer = connection.remotePeer.toString()
-    const { protocols } = await node.peerStore.get(connection.remotePeer)
-    if (protocols.length > 0 && !identified.has(peer)) {
-      identified.set(peer, { protocols, at: dialled })
+    if (!identified.has(peer) && connection.timeline.open < Date.now() - (dialled - start) - 1) {
+      // The connection is older than this dial, and so may be its identification.
+      const { protocols } = await node.peerStore.get(connection.remotePeer)
+      if (protocols.length > 0) identified.set(peer, { protocols, at: dialled })
     }
     if (!identified.has(peer)) await waiting.promise
     const { at, protocols: spoken, agentVersion } = identified.get(peer)

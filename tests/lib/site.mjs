@@ -19,12 +19,12 @@ const TYPES = {
 export const BLANK = '<!doctype html><html lang="en"><meta charset="utf-8"><title>blank</title><link rel="icon" href="data:,">'
 
 /**
- * Serves `pages` (path to text or bytes) and, below them, the files of `folder`.
+ * Serves `pages` (path to text or bytes) and, below them, the files of `folder`. Without either, a blank page.
  *
  * @param {{ pages?: Record<string, string | Uint8Array>, folder?: string, cache?: boolean }} [content]
  *   `cache`: files may be kept by the browser for an hour, as a real site's would be
  */
-export async function serve ({ pages = { '/': BLANK }, folder, cache = false } = {}) {
+export async function serve ({ folder, pages = folder === undefined ? { '/': BLANK } : {}, cache = false } = {}) {
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, 'http://site').pathname)
     const body = pages[path] ?? await file(folder, path)

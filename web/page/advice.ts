@@ -16,7 +16,7 @@ const ADVICE: { [code in ErrorCode]?: string } = {
   RECORD_TOO_LARGE: 'Say it shorter.',
   QUOTA: 'A relay is at its limit. Try later, or through another relay.',
   CRASHED: 'Reload the page; nothing on this device is lost.',
-  UNSUPPORTED: 'Use a current version of Firefox, Chrome, Edge or Safari.',
+  UNSUPPORTED: 'This browser cannot do it. Use a current one, or a relay address that browsers can dial (https or wss).',
 }
 
 /** Shows an error where it happened, read out at once. An empty place shows nothing. */

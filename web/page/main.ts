@@ -45,7 +45,7 @@ void joined.then(async (node) => {
   const peers = new PeersView(node)
   void follow()
   for await (const event of node.events()) {
-    if (event.type.startsWith('peer:') || event.type === 'status') void peers.refresh()
+    if (event.type.startsWith('peer:') || event.type === 'status') peers.refresh()
   }
 })
 

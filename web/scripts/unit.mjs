@@ -1,6 +1,6 @@
 /**
  * Runs the unit tests: the sources are bundled with a stand-in for the wasm binding (`test/fake/`), then `node --test`
- * imports that bundle. Modules keep their own files, so that tests reach them one by one.
+ * imports what came out.
  */
 import { spawnSync } from 'node:child_process'
 import { readdirSync, rmSync } from 'node:fs'
@@ -14,7 +14,12 @@ const fake = join(web, 'test', 'fake', 'openred.mjs')
 
 rmSync(out, { recursive: true, force: true })
 const build = await rolldown({
-  input: { index: join(web, 'src', 'index.ts'), identity: join(web, 'src', 'identity.ts'), relays: join(web, 'src', 'relays.ts'), fake },
+  input: {
+    ...Object.fromEntries(['index', 'identity', 'relays'].map((name) => [name, join(web, 'src', `${name}.ts`)])),
+    names: join(web, 'page', 'names.ts'),
+    wire: join(web, 'page', 'chat', 'wire.ts'),
+    fake,
+  },
   platform: 'neutral',
   tsconfig: join(web, 'tsconfig.json'),
   plugins: [{

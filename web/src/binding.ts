@@ -45,9 +45,11 @@ export interface RawNode {
   closeHandler(handler: number): void
   open(op: number, target: RawTarget, timeoutMs: number): Promise<RawStream>
   nextEvent(): Promise<NodeEvent | undefined>
-  peers(): Promise<PeerInfo[]>
-  stats(): Promise<Stats>
-  explain(peerId: string): Promise<Explanation>
+  peers(): PeerInfo[]
+  stats(): Stats
+  explain(peerId: string): Explanation
+  /** Tries at once whatever waits for its turn. */
+  wake(): Promise<void>
   cancel(op: number): void
   close(): Promise<void>
 }

@@ -21,9 +21,12 @@ export class Calls {
   #op = 0
   readonly #onEnd = new Set<(error: OpenRedError) => void>()
   readonly #cancel: (op: number) => void
+  readonly #onTrap: (trap: Error) => void
 
-  constructor(cancel: (op: number) => void) {
+  /** `onTrap` is told when a call ends in a trap of the wasm code, after which nothing of it can be trusted. */
+  constructor(cancel: (op: number) => void, onTrap: (trap: Error) => void) {
     this.#cancel = cancel
+    this.#onTrap = onTrap
   }
 
   get ended(): OpenRedError | undefined {
@@ -50,7 +53,7 @@ export class Calls {
     try {
       return start()
     } catch (thrown) {
-      throw asOpenRedError(thrown)
+      throw this.#failure(thrown)
     }
   }
 
@@ -79,7 +82,8 @@ export class Calls {
       this.#onEnd.add(onEnd)
       signal?.addEventListener('abort', onAbort)
       const fail = (thrown: unknown): void => {
-        if (settle()) reject(asOpenRedError(thrown))
+        const error = this.#failure(thrown)
+        if (settle()) reject(error)
       }
       const succeed = (value: T): void => {
         if (settle()) resolve(value)
@@ -91,5 +95,10 @@ export class Calls {
         fail(thrown)
       }
     })
+  }
+
+  #failure(thrown: unknown): OpenRedError {
+    if (thrown instanceof WebAssembly.RuntimeError) this.#onTrap(thrown)
+    return this.#end ?? asOpenRedError(thrown)
   }
 }

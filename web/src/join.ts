@@ -10,10 +10,11 @@ import { EventHub } from './events.js'
 import { aborted, asOpenRedError, crashed } from './failures.js'
 import { takeIdentity, type Identity } from './identity.js'
 import { checkJoin, type CheckedJoin } from './options.js'
-import { loadBinding, onBindingCrash } from './raw.js'
+import { bindingCrashed, loadBinding, onBindingCrash } from './raw.js'
 import { defaultRelays, isPublic, isSecure, pageUrl } from './relays.js'
 import { JoinTimings } from './timings.js'
 import type { JoinOptions } from './types.js'
+import { onReturn } from './wake.js'
 
 /** A node that has joined, and what runs for it. */
 export interface Joined {
@@ -38,7 +39,7 @@ export async function join(options: JoinOptions): Promise<Joined> {
     checked.onEvent?.(event)
   })
   const deadline = performance.now() + checked.timeout
-  const { binding, identity, relays } = await prepare(checked, events)
+  const { binding, identity, relays } = await prepare(checked, events, timings)
   let joining: Joined | undefined
   try {
     joining = start(binding, identity, rawOptions(checked, identity, relays), events)
@@ -71,14 +72,17 @@ interface Prepared {
 }
 
 /** Rejects at the caller's signal or at the timeout; an identity that comes later is given back. */
-function prepare(checked: CheckedJoin, events: EventHub): Promise<Prepared> {
+function prepare(checked: CheckedJoin, events: EventHub, timings: JoinTimings): Promise<Prepared> {
   return new Promise((resolve, reject) => {
     let settled = false
     const loading = loadBinding(checked.wasm).then((binding) => {
       if (!settled) events.emit({ type: 'join', step: 'loaded', relay: '' })
       return binding
     })
-    const taking = takeIdentity(checked.identity, async () => (await loading).generateIdentity())
+    const taking = takeIdentity(checked.identity, async () => (await loading).generateIdentity()).then((identity) => {
+      if (!settled) timings.measure('openred:identity')
+      return identity
+    })
     const settle = (action: () => void): void => {
       if (settled) return
       settled = true
@@ -113,7 +117,7 @@ function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[]):
 
 function start(binding: Binding, identity: Identity, options: RawOptions, events: EventHub): Joined {
   const raw = construct(binding, identity, options)
-  const calls = new Calls((op) => raw.cancel(op))
+  const calls = new Calls((op) => raw.cancel(op), (trap) => bindingCrashed(trap.message))
   let unwatch = (): void => {}
   const lost = new Promise<void>((resolve) => {
     unwatch = onBindingCrash((message) => {
@@ -124,7 +128,9 @@ function start(binding: Binding, identity: Identity, options: RawOptions, events
     })
   })
   void events.pump(() => calls.run(() => raw.nextEvent()))
+  const stay = onReturn(() => void calls.run(() => raw.wake()).catch(() => {}))
   const release = (): void => {
+    stay()
     unwatch()
     identity.release()
   }

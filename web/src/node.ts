@@ -2,13 +2,14 @@
 
 import type { RawNode } from './binding.js'
 import type { Calls } from './calls.js'
-import type { EventHub } from './events.js'
+import { asyncDispose } from './dispose.js'
 import { OpenRedError } from './errors.js'
+import type { EventHub } from './events.js'
 import { aborted, closed } from './failures.js'
 import { join, stop, type Joined } from './join.js'
 import { checkEvents, checkFind, checkName, checkOffer, checkOpen, checkPatch, checkSignal, checkTarget } from './options.js'
 import { foundFrom } from './records.js'
-import { asyncDispose, serviceStream } from './streams.js'
+import { serviceStream } from './streams.js'
 import type {
   CallOptions,
   EventsOptions,
@@ -128,18 +129,20 @@ export class OpenRed {
     return this.#calls.now(() => this.#events.read(buffer, signal))
   }
 
-  async peers(): Promise<PeerInfo[]> {
-    return this.#calls.run(() => this.#raw.peers())
+  /** The peers this node is connected to, at this moment. */
+  peers(): PeerInfo[] {
+    return this.#calls.now(() => this.#raw.peers())
   }
 
-  async stats(): Promise<Stats> {
-    return this.#calls.run(() => this.#raw.stats())
+  /** Counters since the node was made. */
+  stats(): Stats {
+    return this.#calls.now(() => this.#raw.stats())
   }
 
   /** Why this peer is, or is not, reachable. */
-  async explain(peerId: string, options: CallOptions = {}): Promise<Explanation> {
+  async explain(peerId: string): Promise<Explanation> {
     if (typeof peerId !== 'string') throw new OpenRedError('INVALID_OPTION', 'peerId must be a string')
-    return this.#calls.run(() => this.#raw.explain(peerId), { signal: signalOf(options) })
+    return this.#calls.now(() => this.#raw.explain(peerId))
   }
 
   /**
@@ -156,20 +159,30 @@ export class OpenRed {
   }
 
   #registration(name: string, id: number): Registration {
-    let withdrawing: Promise<void> | undefined
+    // Changes of one offer go one after the other, each on top of the last.
+    let turn: Promise<unknown> = Promise.resolve()
+    let withdrawn: Promise<void> | undefined
+    const inTurn = (signal: AbortSignal | undefined, start: (op: number) => Promise<void>): Promise<void> =>
+      this.#calls.run(
+        (op) => {
+          const mine = turn.then(() => (signal?.aborted || this.#calls.ended ? undefined : start(op)))
+          turn = mine.catch(() => {})
+          return mine
+        },
+        { signal },
+      )
     return {
       name,
       update: async (patch, options = {}) => {
         const checked = checkPatch(patch)
-        const signal = signalOf(patch, options)
-        return this.#calls.run((op) => this.#raw.update(op, id, checked), { signal })
+        if (withdrawn && !this.#calls.ended) throw new OpenRedError('NOT_FOUND', `the offer of ${name} was withdrawn`)
+        return inTurn(signalOf(patch, options), (op) => this.#raw.update(op, id, checked))
       },
-      withdraw: (options = {}) => {
-        withdrawing ??= this.#calls.run((op) => this.#raw.withdraw(op, id), { signal: signalOf(options) }).catch((error) => {
-          withdrawing = undefined
-          throw error
-        })
-        return withdrawing
+      withdraw: async (options = {}) => {
+        const signal = signalOf(options)
+        if (this.#calls.ended) throw this.#calls.ended
+        withdrawn ??= inTurn(signal, (op) => this.#raw.withdraw(op, id))
+        return withdrawn
       },
     }
   }

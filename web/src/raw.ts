@@ -34,6 +34,12 @@ export function onBindingCrash(watcher: (message: string) => void): () => void {
   return () => watchers.delete(watcher)
 }
 
+/** The code has crashed: every node of the page is lost. */
+export function bindingCrashed(message: string): void {
+  crash ??= message
+  for (const watcher of [...watchers]) watcher(message)
+}
+
 async function load(source: NonNullable<JoinOptions['wasm']>): Promise<Binding> {
   if (typeof WebAssembly === 'undefined') throw new OpenRedError('UNSUPPORTED', 'this platform has no WebAssembly')
   const module = await compile(source)
@@ -42,27 +48,25 @@ async function load(source: NonNullable<JoinOptions['wasm']>): Promise<Binding> 
   } catch (thrown) {
     throw unsupported(thrown)
   }
-  onCrash((message: string) => {
-    crash = message
-    for (const watcher of [...watchers]) watcher(message)
-  })
+  onCrash(bindingCrashed)
   return binding
 }
 
 async function compile(source: NonNullable<JoinOptions['wasm']>): Promise<WebAssembly.Module> {
   if (source instanceof WebAssembly.Module) return source
-  let bytes: BufferSource
-  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
-    bytes = source as BufferSource
-  } else {
-    const response = source instanceof Response ? source : await download(source)
-    if (!response.ok) throw notLoaded(response.url, `HTTP status ${response.status}`)
-    // Compiling while bytes arrive needs the right type; hosts that do not know .wasm send another one.
-    const type = response.headers.get('content-type') ?? ''
-    if (type.startsWith('application/wasm')) return WebAssembly.compileStreaming(response).catch((thrown) => Promise.reject(unsupported(thrown)))
-    bytes = await response.arrayBuffer().catch((thrown) => Promise.reject(notLoaded(response.url, thrown)))
-  }
-  return WebAssembly.compile(bytes).catch((thrown) => Promise.reject(unsupported(thrown)))
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) return WebAssembly.compile(source as BufferSource).catch(refuse)
+  const response = source instanceof Response ? source : await download(source)
+  if (!response.ok) throw notLoaded(response.url, `HTTP status ${response.status}`)
+  const type = response.headers.get('content-type') ?? 'no type'
+  if (type.startsWith('application/wasm')) return WebAssembly.compileStreaming(response).catch(refuse)
+  // Compiling while bytes arrive needs the right type. Hosts that do not know .wasm send another one; some send a page.
+  const bytes = await response.arrayBuffer().catch((thrown: unknown) => Promise.reject(notLoaded(response.url, thrown)))
+  if (!isWasm(bytes)) throw notLoaded(response.url, `what came is not wasm but ${type}`)
+  return WebAssembly.compile(bytes).catch(refuse)
+}
+
+function isWasm(bytes: ArrayBuffer): boolean {
+  return String.fromCharCode(...new Uint8Array(bytes).subarray(0, 4)) === '\0asm'
 }
 
 async function download(url: string | URL): Promise<Response> {
@@ -76,6 +80,10 @@ async function download(url: string | URL): Promise<Response> {
 function notLoaded(url: string, cause: unknown): OpenRedError {
   const text = cause instanceof Error ? cause.message : String(cause)
   return new OpenRedError('UNREACHABLE', `the node's code could not be loaded from ${url}: ${text}`, { cause })
+}
+
+function refuse(thrown: unknown): never {
+  throw unsupported(thrown)
 }
 
 function unsupported(cause: unknown): OpenRedError {

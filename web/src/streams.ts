@@ -10,6 +10,7 @@
 
 import type { RawStream } from './binding.js'
 import type { Calls } from './calls.js'
+import { asyncDispose } from './dispose.js'
 import { OpenRedError } from './errors.js'
 import type { Path, ServiceStream } from './types.js'
 
@@ -18,10 +19,6 @@ export const CHUNK_BYTES = 64 * 1024
 
 /** How long a disposed stream waits for the other side's end, in ms. */
 const GRACE_MS = 5_000
-
-/** The symbol itself, or the one that compilers agree on where the platform lacks it. */
-export const asyncDispose: typeof Symbol.asyncDispose =
-  Symbol.asyncDispose ?? (Symbol.for('Symbol.asyncDispose') as typeof Symbol.asyncDispose)
 
 export function serviceStream(raw: RawStream, calls: Calls): ServiceStream {
   return new Stream(raw, calls)

@@ -1,4 +1,4 @@
-/// <reference lib="esnext.disposable" />
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The public shapes of the package. Everything is a plain object in camelCase; peer ids are base58 strings, times are
  * milliseconds since the epoch, durations are milliseconds, bytes are `Uint8Array`.
@@ -108,7 +108,7 @@ export type OfferPatch = Omit<Offer, 'name'>
 export interface Registration {
   readonly name: string
   update(patch: OfferPatch & CallOptions, options?: CallOptions): Promise<void>
-  /** Tells the network that the offer is gone. Doing so again is no error. */
+  /** Tells the network that the offer is gone. Doing so again gives the same outcome. */
   withdraw(options?: CallOptions): Promise<void>
 }
 
@@ -202,8 +202,8 @@ export interface PeerInfo {
   /** For instance `websocket`. */
   transport: string
   address: string
-  /** Last measured round trip, in ms; absent before the first. */
-  rttMs?: number
+  /** Last measured round trip, in ms; undefined before the first. */
+  rttMs: number | undefined
   /** When the connection was made, in ms since the epoch. */
   since: number
 }
@@ -224,10 +224,8 @@ export interface Stats {
 
 /** Why a peer is, or is not, reachable. */
 export interface Explanation {
-  peerId: string
-  reachable: boolean
-  /** Stable code of the reason, for programs. */
+  /** `SELF`, `DIRECT`, `RELAYED`, `KNOWN` (not connected, addresses are known) or `UNKNOWN`. */
   code: string
-  /** The same for people. */
+  /** The same in a sentence. */
   reason: string
 }

@@ -31,7 +31,7 @@ test('onEvent hears the steps of joining in order, and their times are measured'
   const node = await join({ onEvent: (event) => event.type === 'join' && steps.push(event.step) })
   assert.deepEqual(steps.slice(0, 5), ['loaded', 'dial', 'connected', 'identified', 'dht'])
   const measured = performance.getEntriesByType('measure').map((entry) => entry.name)
-  assert.deepEqual(measured.sort(), ['openred:dht', 'openred:dial', 'openred:identify', 'openred:join', 'openred:wasm'])
+  assert.deepEqual(measured.sort(), ['openred:dht', 'openred:dial', 'openred:identify', 'openred:identity', 'openred:join', 'openred:wasm'])
   await node.close()
 })
 

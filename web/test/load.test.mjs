@@ -14,6 +14,7 @@ test('the code is fetched beside the module; what fails is told and tried again'
     () => { throw new TypeError('network down') },
     () => new Response('not here', { status: 404 }),
     () => new Response('<!doctype html>', { headers: { 'content-type': 'text/html' } }),
+    () => new Response('not wasm at all', { headers: { 'content-type': 'application/wasm' } }),
     () => new Response(CODE, { headers: { 'content-type': 'application/octet-stream' } }),
   ]
   globalThis.fetch = async (url) => {
@@ -22,6 +23,7 @@ test('the code is fetched beside the module; what fails is told and tried again'
   }
   assert.match((await fails(() => join(), 'UNREACHABLE')).message, /openred_bg\.wasm: network down/)
   assert.match((await fails(() => join(), 'UNREACHABLE')).message, /HTTP status 404/)
+  assert.match((await fails(() => join(), 'UNREACHABLE')).message, /not wasm but text\/html/)
   await fails(() => join(), 'UNSUPPORTED')
   await fails(() => join({ wasm: new Response('', { status: 500 }) }), 'UNREACHABLE')
   assert.equal(fake.inits.length, 0)
@@ -29,7 +31,7 @@ test('the code is fetched beside the module; what fails is told and tried again'
   const nodes = await Promise.all([join(), join()])
   assert.equal(fake.inits.length, 1, 'two joins load it once')
   assert.ok(fake.inits[0] instanceof WebAssembly.Module)
-  assert.equal(asked.length, 4)
+  assert.equal(asked.length, 5)
   assert.ok(asked.every((url) => url.endsWith('/openred_bg.wasm')), asked.join())
   await Promise.all(nodes.map((node) => node.close()))
 })

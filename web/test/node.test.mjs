@@ -16,6 +16,9 @@ test('what is offered is found, changed and gone', async () => {
 
   await registration.update({ metadata: { taste: 'apple' } })
   assert.deepEqual((await guest.find(`cake@${host.peerId}`)).records[0].metadata, { taste: 'apple' })
+  await Promise.all([registration.update({ region: 'eu' }), registration.update({ type: 'drink' })])
+  const { records: [changed] } = await guest.find('cake')
+  assert.deepEqual([changed.region, changed.type, changed.metadata], ['eu', 'drink', { taste: 'apple' }])
   await registration.withdraw()
   await registration.withdraw()
   assert.deepEqual((await guest.find('cake')).records, [])
@@ -40,6 +43,15 @@ test('a stream is opened by name, name@peer, record, and peer with name', async 
   await host.close()
   await fails(() => guest.open(record), 'UNREACHABLE')
   await guest.close()
+})
+
+test('peers, figures and reasons', async () => {
+  const node = await join()
+  const [relay] = node.peers()
+  assert.deepEqual([relay.roles, relay.path], [['relay'], 'direct'])
+  assert.equal(typeof node.stats().uptimeMs, 'number')
+  assert.equal((await node.explain('12D3KooWNobody')).code, 'UNKNOWN')
+  await node.close()
 })
 
 test('wrong arguments are refused before anything is asked', async () => {
@@ -83,7 +95,6 @@ test('a signal rejects with its reason and cancels the raw call', async () => {
     open: (signal) => node.open('never', { signal }),
     provide: (signal) => node.provide({ name: 'mine' }, { signal }),
     'provide, signal beside the offer': (signal) => node.provide({ name: 'mine', signal }),
-    explain: (signal) => node.explain(node.peerId, { signal }),
   }
   for (const [name, call] of Object.entries(calls)) {
     assert.equal((await fails(() => call(AbortSignal.abort(reason)), 'ABORTED')).cause, reason, name)

@@ -34,11 +34,11 @@ pub struct RelayAddress {
 }
 
 impl RelayAddress {
-    /// Reads an address. `secure_default` says whether `host:port` means a WebSocket with TLS, as it must on a page that
-    /// itself came over https.
+    /// Reads an address. `secure_default` says whether `host:port` means a WebSocket with TLS, as it must on a page
+    /// that itself came over https.
     ///
-    /// URLs may have the schemes http and https (as a relay's page has) or ws and wss, with ports 80 and 443 by default;
-    /// their path and query stay part of the WebSocket's address.
+    /// URLs may have the schemes http and https (as a relay's page has) or ws and wss, with ports 80 and 443 by
+    /// default; their path and query stay part of the WebSocket's address.
     pub fn parse(text: &str, secure_default: bool) -> Result<Self, AddressError> {
         let text = text.trim();
         if text.len() > MAX_TEXT {
@@ -79,6 +79,15 @@ pub fn is_private(address: &Multiaddr) -> bool {
             let host = host.trim_end_matches('.').to_ascii_lowercase();
             ["localhost", "local"].contains(&host.rsplit('.').next().unwrap_or_default())
         }
+        _ => false,
+    }
+}
+
+/// Whether an address is link-local: without the zone, which an address does not carry, nobody can dial it.
+pub fn is_link_local(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_link_local(),
+        Some(Protocol::Ip6(ip)) => ip.is_unicast_link_local(),
         _ => false,
     }
 }
@@ -223,17 +232,19 @@ fn check_transport(address: &Multiaddr, text: &str) -> Result<(), AddressError> 
         | [Protocol::Tcp(_), Protocol::Ws(_) | Protocol::Wss(_)]
         | [Protocol::Tcp(_), Protocol::Tls, Protocol::Ws(_)]
         | [Protocol::Udp(_), Protocol::QuicV1] => Ok(()),
-        [Protocol::Udp(_), Protocol::WebRTCDirect, hashes @ ..] => {
-            /// The code of sha2-256, the only hash WebRTC certificates are pinned by.
-            const SHA2_256: u64 = 0x12;
-            let pinned = |protocol: &Protocol<'_>| matches!(protocol, Protocol::Certhash(hash) if hash.code() == SHA2_256 && hash.digest().len() == 32);
-            if hashes.is_empty() || !hashes.iter().all(pinned) {
-                return Err(AddressError::Certhash { text: text.into() });
-            }
+        [Protocol::Udp(_), Protocol::WebRTCDirect, hashes @ ..] if !hashes.is_empty() && hashes.iter().all(is_pin) => {
             Ok(())
         }
+        [Protocol::Udp(_), Protocol::WebRTCDirect, ..] => Err(AddressError::Certhash { text: text.into() }),
         _ => Err(unknown()),
     }
+}
+
+/// Whether this is a certificate's sha2-256, the only hash by which WebRTC certificates are pinned.
+fn is_pin(protocol: &Protocol<'_>) -> bool {
+    /// The code of sha2-256 in the multihash table.
+    const SHA2_256: u64 = 0x12;
+    matches!(protocol, Protocol::Certhash(hash) if hash.code() == SHA2_256 && hash.digest().len() == 32)
 }
 
 /// Why a text is not the address of a relay. Each message names the text and what would be right.

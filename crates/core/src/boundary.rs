@@ -330,6 +330,8 @@ pub enum Timer {
     Reservation,
     /// A stream attempt has taken too long.
     Open,
+    /// A link has not been heard for too long.
+    Link,
     /// Something stored for others expires.
     Store,
     /// An order's own time limit ends.

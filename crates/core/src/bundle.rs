@@ -1,12 +1,12 @@
 //! The bundle: the records of one name, merged.
 //!
-//! A bundle keeps the newest valid record of each provider. Records that hold make the same bundle in whatever order and
-//! however often they arrive, so holders that have heard the same things give out the same bytes.
+//! A bundle keeps the newest valid record of each provider. Records that hold make the same bundle in whatever order
+//! and however often they arrive, so holders that have heard the same things give out the same bytes.
 //!
 //! - At most [`MAX_RECORDS`] providers. Beyond that those with the smallest sha2-256(provider id || key) stay: a rule
 //!   that needs no agreement, and that nobody can win for all names at once.
-//! - What was once replaced does not return. A provider's place is kept until the longest-lived record it has shown here
-//!   would have expired, so an old record cannot come back when a newer, shorter one runs out or is withdrawn.
+//! - What was once replaced does not return. A provider's place is kept until the longest-lived record it has shown
+//!   here would have expired, so an old record cannot come back when a newer, shorter one runs out or is withdrawn.
 //! - Withdrawals are records like others: they take a place, they are passed on, and they last at least as long as what
 //!   they withdraw.
 //!
@@ -40,7 +40,8 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     record: SignedRecord,
-    /// Until when the place is taken, in milliseconds since the Unix epoch: the latest expiry of any record that had it.
+    /// Until when the place is taken, in milliseconds since the Unix epoch: the latest expiry of any record that had
+    /// it.
     until: u64,
     /// The sha2-256 that decides who stays when there are too many.
     rank: [u8; 32],

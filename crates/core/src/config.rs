@@ -41,6 +41,9 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Time for opening a stream on one link before another path is tried.
     pub open_attempt: Duration,
+    /// A link whose pings come back no more is closed after this time. It must be longer than the shell's ping interval;
+    /// a client's 8 s let streams through a silent relay end within the 10 s that users are promised.
+    pub link_silence: Duration,
     /// How often the neighbourhood of the own position is looked up again.
     pub refresh: Duration,
     /// Offers of this node. Each is stored again at half its ttl, which costs some forty messages; a guess.
@@ -79,6 +82,7 @@ impl Config {
             dial_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             open_attempt: Duration::from_millis(2500),
+            link_silence: Duration::from_secs(if role == Role::Relay { 40 } else { 8 }),
             refresh: Duration::from_secs(300),
             max_registrations: 1024,
             max_orders: 1024,

@@ -72,7 +72,8 @@ impl Context<'_> {
         let mut dialable: Vec<Multiaddr> = Vec::new();
         for address in addresses {
             let address = complete(address, peer);
-            if self.config.may_dial(&address) && !dialable.contains(&address) {
+            let linked = relay_of(&address).is_some_and(|relay| self.links.is_connected(&relay));
+            if (linked || self.config.may_dial(&address)) && !dialable.contains(&address) {
                 dialable.push(address);
             }
         }
@@ -84,6 +85,19 @@ impl Context<'_> {
         self.outputs.push_back(Output::Dial { dial, peer: Some(peer), addresses: dialable });
         Some(dial)
     }
+}
+
+/// The relay of a circuit address.
+fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+    let mut last = None;
+    for protocol in address {
+        match protocol {
+            Protocol::P2p(peer) => last = Some(peer),
+            Protocol::P2pCircuit => return last,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A circuit address names its target behind the circuit; every other address does without.

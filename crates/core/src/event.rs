@@ -3,6 +3,8 @@
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
+use crate::{find::FoundRecord, name::ServiceName};
+
 /// One event. The names of the npm contract are given in brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,6 +33,15 @@ pub enum Event {
         peer: PeerId,
         /// How it is reached from here on.
         path: Path,
+    },
+    /// A find or an open came upon a live record \[`record:found`\].
+    RecordFound(Box<FoundRecord>),
+    /// A find or an open learned that a provider took its offer back \[`record:gone`\].
+    RecordGone {
+        /// The service.
+        name: ServiceName,
+        /// Who offered it.
+        provider: PeerId,
     },
     /// Something is wrong that the node lives with \[`warning`\].
     Warning {

@@ -18,9 +18,9 @@ use crate::{
     bundle::Bundle,
     context::Context,
     dht::{Dht, LookupId, Want, key::Key},
+    event::Event,
     name::ServiceTarget,
     record::Record,
-    time::Now,
 };
 
 /// Shortest and longest settling window. The lower one lets answers that are already on their way arrive; guesses.
@@ -106,7 +106,7 @@ pub struct Found {
 }
 
 /// One record and where it came from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundRecord {
     /// The record.
     pub record: Record,
@@ -135,6 +135,8 @@ struct Find {
     /// None until the DHT can be asked.
     lookup: Option<LookupId>,
     union: Bundle,
+    /// Whether this node offers the name itself; else what the DHT still says of this node is out of date.
+    own: bool,
     first: Option<Layer>,
     settled: Option<Duration>,
 }
@@ -185,7 +187,7 @@ impl Finds {
         }
         let first = (!union.is_empty()).then_some(Layer::Own);
         let find =
-            Find { target, options, started: cx.now.elapsed, lookup: None, union, first, settled: None };
+            Find { target, options, started: cx.now.elapsed, lookup: None, union, own: !own.is_empty(), first, settled: None };
         self.finds.insert(asker, find);
         if ready {
             self.ask(cx, dht);
@@ -201,10 +203,11 @@ impl Finds {
     }
 
     /// Records were found on a walk.
-    pub(crate) fn found(&mut self, now: Now, lookup: LookupId, bundle: &Bundle) {
+    pub(crate) fn found(&mut self, cx: &Context<'_>, lookup: LookupId, bundle: &Bundle) {
+        let now = cx.now;
         for find in self.finds.values_mut().filter(|find| find.lookup == Some(lookup)) {
             find.union.merge_all(bundle, now);
-            if find.union.live(now).next().is_some() {
+            if find.live(cx).next().is_some() {
                 find.first.get_or_insert(Layer::Dht);
                 let took = now.elapsed.saturating_sub(find.started);
                 find.settled.get_or_insert(now.elapsed + took.clamp(SETTLE.0, SETTLE.1));
@@ -213,13 +216,13 @@ impl Finds {
     }
 
     /// A walk has ended; returns the find that waited for it.
-    pub(crate) fn looked_up(&mut self, cx: &Context<'_>, lookup: LookupId, asked: bool) -> Option<Finished> {
+    pub(crate) fn looked_up(&mut self, cx: &mut Context<'_>, lookup: LookupId, asked: bool) -> Option<Finished> {
         let asker = *self.finds.iter().find(|(_, find)| find.lookup == Some(lookup))?.0;
         self.finish(cx, asker, asked)
     }
 
     /// Finds whose window or time budget is over.
-    pub(crate) fn overdue(&mut self, cx: &Context<'_>) -> Vec<Finished> {
+    pub(crate) fn overdue(&mut self, cx: &mut Context<'_>) -> Vec<Finished> {
         let due: Vec<_> =
             self.finds.iter().filter(|(_, find)| find.deadline() <= cx.now.elapsed).map(|(asker, _)| *asker).collect();
         due.into_iter()
@@ -243,12 +246,10 @@ impl Finds {
         self.finds.values().map(Find::deadline).min()
     }
 
-    fn finish(&mut self, cx: &Context<'_>, asker: Asker, asked: bool) -> Option<Finished> {
+    fn finish(&mut self, cx: &mut Context<'_>, asker: Asker, asked: bool) -> Option<Finished> {
         let find = self.finds.remove(&asker)?;
         let mut records: Vec<_> = find
-            .union
-            .live(cx.now)
-            .map(|record| record.record())
+            .live(cx)
             .map(|record| FoundRecord {
                 layer: if record.provider == cx.local { Layer::Own } else { Layer::Dht },
                 age: Duration::from_millis(cx.now.unix_ms.saturating_sub(record.issued_at)),
@@ -258,12 +259,24 @@ impl Finds {
             .collect();
         records.sort_by_key(|found| (found.verdict, found.age, found.record.provider));
         records.truncate(find.options.limit);
+        for found in &records {
+            cx.emit(Event::RecordFound(Box::new(found.clone())));
+        }
+        for gone in find.union.records().map(|record| record.record()).filter(|record| record.withdrawn) {
+            cx.emit(Event::RecordGone { name: gone.name.clone(), provider: gone.provider });
+        }
         let elapsed = cx.now.elapsed.saturating_sub(find.started);
         Some(Finished { asker, asked, found: Found { layer: find.first, records, elapsed } })
     }
 }
 
 impl Find {
+    fn live(&self, cx: &Context<'_>) -> impl Iterator<Item = &Record> {
+        let local = cx.local;
+        let records = self.union.live(cx.now).map(|record| record.record());
+        records.filter(move |record| self.own || record.provider != local)
+    }
+
     fn deadline(&self) -> Duration {
         let budget = self.started + self.options.timeout;
         self.settled.map_or(budget, |settled| settled.min(budget))

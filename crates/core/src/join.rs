@@ -134,7 +134,10 @@ impl Join {
                 attempt.tell(cx, JoinStage::Identified);
             } else if let Some(connection) = waiting {
                 cx.outputs.push_back(Output::Disconnect { connection });
-                let reason = format!("it is a libp2p node, but not a relay of the network {network:?}");
+                let reason = match &known.network {
+                    Some(other) => format!("it serves the network \"{other}\", not \"{network}\""),
+                    None => format!("it is a libp2p node, but not a relay of the network \"{network}\""),
+                };
                 attempt.fail(cx, "WRONG_NETWORK", reason);
                 attempt.stage = Stage::Due(cx.after(WRONG_NETWORK_RETRY));
             }
@@ -170,10 +173,11 @@ impl Join {
         }
     }
 
-    /// Whether every relay that answers belongs to another network.
-    pub(crate) fn only_wrong_networks(&self) -> bool {
-        !self.attempts.is_empty()
-            && self.attempts.iter().all(|attempt| matches!(attempt.failure, Some(("WRONG_NETWORK", _))))
+    /// The code that all attempts failed with, if it is the same.
+    pub(crate) fn common_code(&self) -> Option<&'static str> {
+        let mut codes = self.attempts.iter().map(|attempt| attempt.failure.as_ref().map(|(code, _)| *code));
+        let first = codes.next()??;
+        codes.all(|code| code == Some(first)).then_some(first)
     }
 
     /// Whether no attempt can succeed by trying again.

@@ -42,6 +42,8 @@ pub(crate) struct Link {
     pub(crate) since: Now,
     /// Whether the last ping on it went unanswered.
     silent: bool,
+    /// When the last ping came back; none before the first, since not every peer answers pings.
+    heard: Option<Duration>,
 }
 
 /// What a connected peer has told.
@@ -54,6 +56,8 @@ pub(crate) struct Peer {
     pub(crate) identified: bool,
     /// Whether it serves the DHT of this network.
     pub(crate) server: bool,
+    /// The network whose DHT it serves, ours or another.
+    pub(crate) network: Option<String>,
     /// Whether it relays circuits for others.
     pub(crate) relay: bool,
     /// The addresses it claims.
@@ -78,7 +82,7 @@ pub(crate) struct Links {
 
 impl Link {
     pub(crate) fn new(peer: PeerId, address: Multiaddr, path: Path, outbound: bool, since: Now) -> Self {
-        Self { peer, address, path, outbound, since, silent: false }
+        Self { peer, address, path, outbound, since, silent: false, heard: None }
     }
 }
 
@@ -104,14 +108,32 @@ impl Links {
         last
     }
 
-    pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration) {
+    pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, elapsed: Duration) {
         let Some(link) = self.links.get_mut(&connection) else { return };
         link.silent = false;
+        link.heard = Some(elapsed);
         let peer = self.peers.entry(link.peer).or_default();
         peer.rtt = Some(match peer.rtt {
             Some(old) => old.mul_f64(1.0 - RTT_WEIGHT) + rtt.mul_f64(RTT_WEIGHT),
             None => rtt,
         });
+    }
+
+    /// Links whose pings came back once and have not for `silence`.
+    pub(crate) fn unheard(&self, elapsed: Duration, silence: Duration) -> Vec<ConnectionId> {
+        let overdue = |link: &Link| !link.silent && link.heard.is_some_and(|heard| heard + silence <= elapsed);
+        self.links.iter().filter(|(_, link)| overdue(link)).map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn next_silence(&self, silence: Duration) -> Option<Duration> {
+        self.links.values().filter(|link| !link.silent).filter_map(|link| link.heard).min().map(|heard| heard + silence)
+    }
+
+    /// Gives every link its whole time again.
+    pub(crate) fn forgive(&mut self, elapsed: Duration) {
+        for link in self.links.values_mut() {
+            link.heard = link.heard.map(|_| elapsed);
+        }
     }
 
     pub(crate) fn silent(&mut self, connection: ConnectionId) {

@@ -14,7 +14,7 @@ use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 
 use crate::{
-    address::is_private,
+    address::{is_link_local, is_private},
     boundary::{
         ConnectionId, DialFailure, DialId, Input, OpId, Outcome, Output, RegistrationId, Timer,
     },
@@ -43,6 +43,9 @@ const MAX_ADDRESSES: usize = 16;
 /// Time for withdrawals to reach their holders when the node closes.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// A timer that fires later than this was held back: a page in the background, a machine that slept.
+const LATE: Duration = Duration::from_secs(2);
+
 /// Relay links that a relay itself keeps; a small network becomes a full mesh. A guess.
 const RELAY_MESH: usize = 16;
 
@@ -57,10 +60,33 @@ pub struct PeerInfo {
     pub path: Path,
     /// The best link's address as seen from here.
     pub address: Multiaddr,
+    /// The addresses it claims to be reached at, unverified.
+    pub addresses: Vec<Multiaddr>,
     /// Smoothed round-trip time.
     pub rtt: Option<Duration>,
     /// When the best link came to be, in milliseconds since the Unix epoch.
     pub since: u64,
+}
+
+impl PeerInfo {
+    /// The transport of the best link: `websocket`, `webrtc-direct`, `quic`, `tcp`, or `circuit`.
+    pub fn transport(&self) -> &'static str {
+        use multiaddr::Protocol;
+        if self.path == Path::Relayed {
+            return "circuit";
+        }
+        let mut transport = "unknown";
+        for protocol in &self.address {
+            transport = match protocol {
+                Protocol::Ws(_) | Protocol::Wss(_) => "websocket",
+                Protocol::WebRTCDirect => "webrtc-direct",
+                Protocol::QuicV1 => "quic",
+                Protocol::Tcp(_) => "tcp",
+                _ => transport,
+            };
+        }
+        transport
+    }
 }
 
 /// Counters of the machine; the shell adds its own.
@@ -129,7 +155,6 @@ pub struct Machine {
     refresh: Option<LookupId>,
     refresh_at: Option<Duration>,
     stats: Stats,
-    revision: u64,
     outputs: VecDeque<Output>,
 }
 
@@ -158,7 +183,6 @@ impl Machine {
             refresh: None,
             refresh_at: None,
             stats: Stats::default(),
-            revision: 0,
             outputs: VecDeque::new(),
             config,
         };
@@ -187,8 +211,15 @@ impl Machine {
                 let mut roles = Vec::new();
                 roles.extend((peer.relay && peer.server).then_some("relay"));
                 roles.extend(peer.server.then_some("server"));
-                let address = link.address.clone();
-                Some(PeerInfo { peer: *id, roles, path: link.path, address, rtt: peer.rtt, since: link.since.unix_ms })
+                Some(PeerInfo {
+                    peer: *id,
+                    roles,
+                    path: link.path,
+                    address: link.address.clone(),
+                    addresses: peer.addresses.clone(),
+                    rtt: peer.rtt,
+                    since: link.since.unix_ms,
+                })
             })
             .collect()
     }
@@ -211,11 +242,6 @@ impl Machine {
         let mut endpoints = self.public.clone();
         endpoints.extend(self.reservations.endpoints());
         endpoints
-    }
-
-    /// Grows whenever the endpoints change.
-    pub fn revision(&self) -> u64 {
-        self.revision
     }
 
     /// Why a peer is reachable, or is not.
@@ -350,7 +376,7 @@ impl Machine {
             Input::DialFailed { dial, failure } => self.dial_failed(dial, &failure, now),
             Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
             Input::Ponged { peer, connection, rtt } => {
-                self.links.ponged(connection, rtt);
+                self.links.ponged(connection, rtt, now.elapsed);
                 self.dht.heard(&peer);
             }
             Input::PingFailed { connection, .. } => {
@@ -373,7 +399,7 @@ impl Machine {
                 }
             }
             Input::Reachable { address } => {
-                if !self.public.contains(&address) && self.public.len() < MAX_ADDRESSES {
+                if !is_link_local(&address) && !self.public.contains(&address) && self.public.len() < MAX_ADDRESSES {
                     self.public.push(address);
                     self.endpoints_changed(now);
                 }
@@ -413,6 +439,15 @@ impl Machine {
 
     /// The time that [`Machine::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Now) {
+        let late = self.poll_timeout().is_some_and(|(due, _)| now.elapsed > due + LATE);
+        if late {
+            // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
+            self.links.forgive(now.elapsed);
+        }
+        for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
+            self.links.silent(connection);
+            self.outputs.push_back(Output::Disconnect { connection });
+        }
         if self.dht.store.next_expiry().is_some_and(|at| at <= now.elapsed) {
             self.dht.store.expire(now);
         }
@@ -438,6 +473,7 @@ impl Machine {
             (self.publisher.next_deadline(ready), Timer::Publish),
             (self.reservations.next_deadline(wanted), Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
+            (self.links.next_silence(self.config.link_silence), Timer::Link),
             (self.dht.store.next_expiry(), Timer::Store),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
         ]
@@ -471,8 +507,8 @@ impl Machine {
         }
         if let Some(dial) = dial {
             parts.join.connected(&mut parts.cx, dial, peer, connection);
-            parts.openings.connected(&mut parts.cx, parts.dht, dial);
         }
+        parts.openings.connected(&mut parts.cx, parts.dht, peer, dial);
         parts.dht.connected(&mut parts.cx, peer, connection);
     }
 
@@ -502,7 +538,7 @@ impl Machine {
         let Some(known) = self.links.dialled(dial) else { return };
         let mut parts = self.parts(now);
         parts.join.dial_failed(&mut parts.cx, dial, failure);
-        parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, failure);
+        parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, known.peer, failure);
         if let Some(peer) = known.peer {
             parts.dht.dial_failed(&mut parts.cx, peer);
         }
@@ -512,6 +548,7 @@ impl Machine {
         let Some(link) = self.links.best(&peer).map(|(_, link)| link.clone()) else { return };
         let server = protocols.contains(&self.config.network.kad_protocol());
         let relay = protocols.iter().any(|protocol| protocol == RELAY_HOP);
+        let network = protocols.iter().find_map(|protocol| network_of(protocol)).map(str::to_owned);
         // Addresses of a peer's own local network mean nothing to those who met it elsewhere.
         let elsewhere = !is_private(&link.address);
         let claimed = addresses.into_iter().filter(|address| !(elsewhere && is_private(address)));
@@ -523,7 +560,7 @@ impl Machine {
             }
         }
         let Some(known) = self.links.peer_mut(&peer) else { return };
-        (known.identified, known.server, known.relay) = (true, server, relay);
+        (known.identified, known.server, known.relay, known.network) = (true, server, relay, network);
         known.addresses = addresses.clone();
         let known = known.clone();
         if server {
@@ -545,10 +582,10 @@ impl Machine {
             parts.cx.outputs.push_back(Output::CancelDial { dial });
             let limit = parts.cx.config.dial_timeout.as_secs();
             let failure = DialFailure::Failed(format!("no answer within {limit} s"));
-            let known = parts.cx.links.dialled(dial);
+            let peer = parts.cx.links.dialled(dial).and_then(|known| known.peer);
             parts.join.dial_failed(&mut parts.cx, dial, &failure);
-            parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, &failure);
-            if let Some(peer) = known.and_then(|known| known.peer) {
+            parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, peer, &failure);
+            if let Some(peer) = peer {
                 parts.dht.dial_failed(&mut parts.cx, peer);
             }
         }
@@ -576,7 +613,7 @@ impl Machine {
             let refreshed = matches!(news, News::LookedUp(lookup, _) if self.refresh == Some(lookup));
             let mut parts = self.parts(now);
             match news {
-                News::Bundle(lookup, bundle) => parts.finds.found(now, lookup, &bundle),
+                News::Bundle(lookup, bundle) => parts.finds.found(&parts.cx, lookup, &bundle),
                 News::Addresses(lookup, record) => {
                     parts.openings.addresses(&mut parts.cx, parts.dht, lookup, &record.record().addresses);
                 }
@@ -690,7 +727,6 @@ impl Machine {
     }
 
     fn endpoints_changed(&mut self, now: Now) {
-        self.revision += 1;
         let endpoints = self.endpoints();
         let mut parts = self.parts(now);
         parts.publisher.set_endpoints(&mut parts.cx, endpoints);
@@ -774,7 +810,11 @@ impl Machine {
 
     fn no_relay(&self) -> Error {
         let reasons = self.join.reasons();
-        if self.join.only_wrong_networks() { Error::WrongNetwork(reasons) } else { Error::NoRelay(reasons) }
+        match self.join.common_code() {
+            Some("WRONG_NETWORK") => Error::WrongNetwork(reasons),
+            Some("UNSUPPORTED") => Error::Unsupported(reasons),
+            _ => Error::NoRelay(reasons),
+        }
     }
 
     /// What may be the reason that an offer is not stored in time.
@@ -817,6 +857,11 @@ struct Parts<'a> {
     publisher: &'a mut Publisher,
     finds: &'a mut Finds,
     openings: &'a mut Openings,
+}
+
+/// The network whose DHT a protocol id belongs to.
+fn network_of(protocol: &str) -> Option<&str> {
+    protocol.strip_prefix("/openred/")?.strip_suffix("/kad/1.0.0")
 }
 
 fn without_peer(mut address: Multiaddr) -> Multiaddr {

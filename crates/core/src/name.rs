@@ -292,10 +292,7 @@ fn suggest(text: &str) -> Option<ServiceName> {
     let start = cut(text, 4 * MAX_SERVICE_NAME);
     let words = start.split_whitespace().collect::<Vec<_>>().join("-");
     let mut name: String = words.chars().filter(|c| !c.is_control() && !RESERVED.contains(c)).collect();
-    // Lower-casing can undo NFC and the other way round; a few characters need a second round.
-    for _ in 0..3 {
-        name = name.nfc().collect::<String>().to_lowercase().nfc().collect();
-    }
+    name = name.nfc().collect::<String>().to_lowercase().nfc().collect();
     name.truncate(cut(&name, MAX_SERVICE_NAME).len());
     broken_rule(&name).is_none().then_some(ServiceName(name))
 }

@@ -5,7 +5,10 @@
 //! silent path costs [`Config::open_attempt`](crate::Config), then the next is tried, so that a relay that died without a
 //! word is left behind in seconds.
 //!
-//! Bounds: at most 32 candidates, each dialled twice at the most.
+//! Endpoints are dialled side by side, and each relay once, whichever of its addresses they name: a circuit is asked for
+//! only when a link to its relay stands, since libp2p gives a circuit up whose relay is being dialled for another reason.
+//!
+//! Bounds: at most 32 candidates, each dialled twice at the most, through at most [`MAX_RELAYS`] relays.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -13,11 +16,12 @@ use std::{
 };
 
 use libp2p_identity::PeerId;
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
+    address::is_relayed,
     boundary::{ConnectionId, DialFailure, DialId, OpId, OpenId, Outcome, Output},
-    context::Context,
+    context::{Connecting, Context},
     dht::{Dht, LookupId, Want, key::Key},
     error::Error,
     find::Found,
@@ -25,6 +29,9 @@ use crate::{
     record::Record,
     wire::stream::Status,
 };
+
+/// Relays through which one candidate is dialled at once; a node holds reservations at two or three.
+const MAX_RELAYS: usize = 8;
 
 /// One way to say where a stream should lead.
 #[derive(Clone, Debug)]
@@ -54,7 +61,9 @@ struct Candidate {
 enum Stage {
     /// Waiting for providers to be found.
     Finding,
-    Dialling(DialId),
+    /// Waiting for one of these dials to reach the candidate, and for these relays to be connected before it is dialled
+    /// through them by these circuit addresses.
+    Dialling { dials: BTreeSet<DialId>, relays: BTreeMap<PeerId, Multiaddr> },
     LookingUp(LookupId),
     Opening { open: OpenId, until: Duration },
 }
@@ -119,15 +128,48 @@ impl Openings {
         self.advance(cx, dht, op);
     }
 
-    pub(crate) fn connected(&mut self, cx: &mut Context<'_>, dht: &mut Dht, dial: DialId) {
-        if let Some(op) = self.waiting_for_dial(dial) {
-            self.advance(cx, dht, op);
+    /// A link to a peer stands, by this dial if it was one of this node's.
+    pub(crate) fn connected(&mut self, cx: &mut Context<'_>, dht: &mut Dht, peer: PeerId, dial: Option<DialId>) {
+        let ops: Vec<_> = self.openings.keys().copied().collect();
+        for op in ops {
+            let Some(opening) = self.openings.get_mut(&op) else { continue };
+            let Stage::Dialling { dials, relays } = &mut opening.stage else { continue };
+            if let Some(circuit) = relays.remove(&peer)
+                && let Some(candidate) = opening.candidates.front()
+            {
+                dials.extend(cx.dial(candidate.peer, &[circuit]));
+            }
+            let reached = dial.is_some_and(|dial| dials.contains(&dial));
+            if reached || (dials.is_empty() && relays.is_empty()) {
+                self.advance(cx, dht, op);
+            }
         }
     }
 
-    pub(crate) fn dial_failed(&mut self, cx: &mut Context<'_>, dht: &mut Dht, dial: DialId, failure: &DialFailure) {
-        if let Some(op) = self.waiting_for_dial(dial) {
-            self.fail(cx, dht, op, failure.to_string());
+    /// A dial failed; `peer` is whom it was for.
+    pub(crate) fn dial_failed(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        dial: DialId,
+        peer: Option<PeerId>,
+        failure: &DialFailure,
+    ) {
+        let lost = peer.filter(|peer| !cx.links.is_connected(peer) && !cx.links.is_dialling(peer));
+        let ops: Vec<_> = self.openings.keys().copied().collect();
+        for op in ops {
+            let Some(opening) = self.openings.get_mut(&op) else { continue };
+            let Stage::Dialling { dials, relays } = &mut opening.stage else { continue };
+            let relay = lost.filter(|peer| relays.remove(peer).is_some());
+            if !dials.remove(&dial) && relay.is_none() {
+                continue;
+            }
+            let over = dials.is_empty() && relays.is_empty();
+            let who = relay.or(opening.candidates.front().map(|candidate| candidate.peer));
+            opening.failures.extend(who.map(|who| format!("{who}: {failure}")));
+            if over {
+                self.advance(cx, dht, op);
+            }
         }
     }
 
@@ -202,7 +244,7 @@ impl Openings {
         match opening.stage {
             Stage::Opening { open, .. } => cx.outputs.push_back(Output::CancelOpen { open }),
             Stage::LookingUp(lookup) => dht.cancel_lookup(cx, lookup),
-            Stage::Finding | Stage::Dialling(_) => {}
+            Stage::Finding | Stage::Dialling { .. } => {}
         }
         Some(opening.failures.join("; "))
     }
@@ -240,13 +282,12 @@ impl Openings {
             }
             if !candidate.endpoints.is_empty() {
                 let endpoints = std::mem::take(&mut candidate.endpoints);
-                match cx.dial(peer, &endpoints) {
-                    Some(dial) => {
-                        opening.stage = Stage::Dialling(dial);
-                        return;
-                    }
-                    None => opening.failures.push(format!("{peer}: none of its addresses can be dialled from here")),
+                let (dials, relays) = dial_all(cx, peer, &endpoints);
+                if !dials.is_empty() || !relays.is_empty() {
+                    opening.stage = Stage::Dialling { dials, relays };
+                    return;
                 }
+                opening.failures.push(format!("{peer}: none of its addresses can be dialled from here"));
                 continue;
             }
             if !candidate.looked_up {
@@ -285,10 +326,6 @@ impl Openings {
         cx.done(op, Err(error));
     }
 
-    fn waiting_for_dial(&self, dial: DialId) -> Option<OpId> {
-        self.find(|stage| matches!(stage, Stage::Dialling(waiting) if *waiting == dial))
-    }
-
     fn waiting_for_lookup(&self, lookup: LookupId) -> Option<OpId> {
         self.find(|stage| matches!(stage, Stage::LookingUp(waiting) if *waiting == lookup))
     }
@@ -300,6 +337,46 @@ impl Openings {
     fn find(&self, waits: impl Fn(&Stage) -> bool) -> Option<OpId> {
         self.openings.iter().find(|(_, opening)| waits(&opening.stage)).map(|(op, _)| *op)
     }
+}
+
+/// Dials a peer directly and through every relay that is connected, and connects the other relays first.
+fn dial_all(
+    cx: &mut Context<'_>,
+    peer: PeerId,
+    endpoints: &[Multiaddr],
+) -> (BTreeSet<DialId>, BTreeMap<PeerId, Multiaddr>) {
+    let (circuits, direct): (Vec<Multiaddr>, Vec<Multiaddr>) = endpoints.iter().cloned().partition(is_relayed);
+    let mut dials: BTreeSet<DialId> = cx.dial(peer, &direct).into_iter().collect();
+    let mut ways: BTreeMap<PeerId, (Multiaddr, Vec<Multiaddr>)> = BTreeMap::new();
+    for circuit in circuits {
+        let Some((relay, address)) = split(&circuit) else { continue };
+        if ways.len() < MAX_RELAYS || ways.contains_key(&relay) {
+            ways.entry(relay).or_insert((circuit, Vec::new())).1.push(address);
+        }
+    }
+    let mut relays = BTreeMap::new();
+    for (relay, (circuit, addresses)) in ways {
+        match cx.connect(relay, &addresses) {
+            Connecting::Connected(_) => dials.extend(cx.dial(peer, &[circuit])),
+            Connecting::Dialling => drop(relays.insert(relay, circuit)),
+            Connecting::Impossible => {}
+        }
+    }
+    (dials, relays)
+}
+
+/// The relay of a circuit address, and the address at which the relay itself is reached.
+fn split(circuit: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
+    let mut address = Multiaddr::empty();
+    let mut relay = None;
+    for protocol in circuit {
+        match protocol {
+            Protocol::P2p(peer) => relay = Some(peer),
+            Protocol::P2pCircuit => return Some((relay?, address)),
+            protocol => address.push(protocol),
+        }
+    }
+    None
 }
 
 impl Opening {

@@ -1,7 +1,7 @@
 //! The peer record (RFC 0003): a peer's own signed statement of where it can be reached.
 //!
-//! Each node publishes one under `/openred/<network>/peer/<peer id>`, in the format of the other libp2p implementations.
-//! It has no date and no lifetime; the highest sequence is the newest, and holders forget it after
+//! Each node publishes one under `/openred/<network>/peer/<peer id>`, in the format of the other libp2p
+//! implementations. It has no date and no lifetime; the highest sequence is the newest, and holders forget it after
 //! [`PEER_RECORD_TTL`](crate::time::PEER_RECORD_TTL).
 
 use std::fmt;

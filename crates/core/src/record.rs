@@ -1,15 +1,15 @@
 //! The record: the signed statement "peer P offers service S".
 //!
 //! A [`Record`] is the statement, open to be filled in; a [`SignedRecord`] is the statement together with the envelope
-//! that proves it, and cannot be changed. There are two ways to one: [`Record::sign`] and [`SignedRecord::decode`]. Both
-//! check everything that can be checked without a clock, so whoever holds one need not check again. Dates are checked
-//! apart, by [`SignedRecord::check_time`], because they come out differently later.
+//! that proves it, and cannot be changed. There are two ways to one: [`Record::sign`] and [`SignedRecord::decode`].
+//! Both check everything that can be checked without a clock, so whoever holds one need not check again. Dates are
+//! checked apart, by [`SignedRecord::check_time`], because they come out differently later.
 //!
-//! A provider says something new by signing a record with a higher sequence; it takes a service back by signing one that
-//! is `withdrawn`. Which of two records holds is decided by [`SignedRecord::is_newer_than`] alike on every node.
+//! A provider says something new by signing a record with a higher sequence; it takes a service back by signing one
+//! that is `withdrawn`. Which of two records holds is decided by [`SignedRecord::is_newer_than`] alike on every node.
 //!
-//! All limits stand here. They add up to more than an envelope can hold, so each can be used to the full, but not all at
-//! once. A record does not say which network it is for: the key it is stored under does.
+//! All limits stand here. They add up to more than an envelope can hold, so each can be used to the full, but not all
+//! at once. A record does not say which network it is for: the key it is stored under does.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -95,7 +95,8 @@ impl Record {
         }
     }
 
-    /// The record that takes this one back: newer, without what only a living service needs, and valid at least as long.
+    /// The record that takes this one back: newer, without what only a living service needs, and valid at least as
+    /// long.
     pub fn withdrawal(&self, now_ms: u64) -> Self {
         let left = self.expires_at().saturating_sub(now_ms);
         Self {
@@ -113,8 +114,8 @@ impl Record {
 
     /// Drops endpoints from the end until the record may be signed, if endpoints are what makes it too large.
     ///
-    /// Returns how many were dropped. A record that is too large without any endpoint keeps none and is still refused by
-    /// [`sign`](Self::sign).
+    /// Returns how many were dropped. A record that is too large without any endpoint keeps none and is still refused
+    /// by [`sign`](Self::sign).
     pub fn fit_endpoints(&mut self) -> usize {
         let before = self.endpoints.len();
         self.endpoints.truncate(MAX_ENDPOINTS);
@@ -168,8 +169,8 @@ impl Record {
     }
 }
 
-/// The sequence after `last`: above it, and never below the time, so that a provider that lost its last one still counts
-/// upwards.
+/// The sequence after `last`: above it, and never below the time, so that a provider that lost its last one still
+/// counts upwards.
 pub fn next_sequence(last: u64, now_ms: u64) -> u64 {
     last.saturating_add(1).max(now_ms)
 }
@@ -205,8 +206,8 @@ impl SignedRecord {
         Ok(Self::new(record, opened.canonical))
     }
 
-    /// Whether the record may be believed at this time, given as milliseconds since the Unix epoch: not expired, and not
-    /// dated further ahead than clocks may differ.
+    /// Whether the record may be believed at this time, given as milliseconds since the Unix epoch: not expired, and
+    /// not dated further ahead than clocks may differ.
     pub fn check_time(&self, now_ms: u64) -> Result<(), RecordError> {
         self.check_issued(now_ms)?;
         if self.record.expires_at() <= now_ms {
@@ -215,7 +216,8 @@ impl SignedRecord {
         Ok(())
     }
 
-    /// The half of [`check_time`](Self::check_time) that also holds for withdrawals that have outlived their own lifetime.
+    /// The half of [`check_time`](Self::check_time) that also holds for withdrawals that have outlived their own
+    /// lifetime.
     pub(crate) fn check_issued(&self, now_ms: u64) -> Result<(), RecordError> {
         let ahead = self.record.issued_at.saturating_sub(now_ms);
         if ahead > millis(CLOCK_TOLERANCE) { Err(RecordError::Future { ahead }) } else { Ok(()) }

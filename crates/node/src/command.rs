@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use futures::channel::oneshot;
-use libp2p::PeerId;
 use openred_core::{
-    Error, Explanation, Machine, Now, OpId, PeerInfo, RegistrationId, Stats,
+    Error, Machine, Now, OpId, RegistrationId,
     find::FindOptions,
     name::ServiceTarget,
     open::Target,
     publish::{Offer, OfferPatch},
 };
 
-use crate::driver::{Done, Relayed};
+use crate::driver::Done;
 
 /// One message to the driver.
 pub(crate) enum Command {
@@ -24,10 +23,6 @@ pub(crate) enum Command {
     Withdraw(RegistrationId),
     /// Try at once whatever waits for its turn.
     Wake,
-    /// Why a peer is reachable, or not.
-    Explain(PeerId, oneshot::Sender<Explanation>),
-    /// Everything that can be counted.
-    Snapshot(oneshot::Sender<Snapshot>),
 }
 
 /// An order to the machine.
@@ -53,13 +48,4 @@ impl Operation {
             Operation::Close => machine.close(op, now),
         }
     }
-}
-
-/// What can be counted at one moment.
-pub(crate) struct Snapshot {
-    pub(crate) peers: Vec<PeerInfo>,
-    pub(crate) stats: Stats,
-    pub(crate) relayed: Relayed,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
 }

@@ -30,20 +30,19 @@ use libp2p::{
     swarm::{self, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
 use openred_core::{
-    ConnectionId, DialFailure, DialId, Error, InboundId, Input, Machine, OpId, OpenId, Outcome, Output, RequestId,
+    ConnectionId, DialFailure, DialId, Error, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId,
     Response, event::Path, wire,
 };
 
 use self::exchange::{Asked, Exchanged};
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, Protocols},
-    command::{Command, Snapshot},
+    command::Command,
     events::Subscribers,
     handlers::Handlers,
-    meter::Meter,
-    node::Shared,
     platform::{self, Task, now},
     service_stream::ServiceStream,
+    shared::Shared,
     streams,
 };
 
@@ -58,21 +57,17 @@ const REPORTS: usize = 256;
 
 /// One node at work.
 pub(crate) struct Driver {
-    pub(crate) swarm: Swarm<Behaviour>,
-    pub(crate) machine: Machine,
-    pub(crate) protocols: Protocols,
-    pub(crate) handlers: Handlers,
-    pub(crate) meter: Meter,
-    pub(crate) shared: Shared,
-    pub(crate) commands: mpsc::Receiver<Command>,
-    pub(crate) subscribers: Subscribers,
+    swarm: Swarm<Behaviour>,
+    shared: Shared,
+    protocols: Protocols,
+    handlers: Handlers,
+    subscribers: Subscribers,
+    commands: mpsc::Receiver<Command>,
     /// Whether the addresses listened on are those by which others reach this node.
-    pub(crate) announce_listeners: bool,
+    announce_listeners: bool,
     books: Books,
     reports: (mpsc::Sender<Exchanged>, mpsc::Receiver<Exchanged>),
     timer: Option<(Duration, platform::Sleep)>,
-    /// The machine's revision when its addresses were last published.
-    revision: u64,
     closed: bool,
 }
 
@@ -92,7 +87,6 @@ struct Books {
     operations: BTreeMap<OpId, oneshot::Sender<Result<Done, Error>>>,
     listening: HashMap<ListenerId, oneshot::Sender<Result<Multiaddr, Error>>>,
     reservations: HashMap<ListenerId, PeerId>,
-    relayed: Relayed,
 }
 
 struct Connection {
@@ -104,13 +98,6 @@ struct Connection {
 enum Opening {
     Request { request: RequestId, message: Vec<u8>, answered: bool },
     Service { open: OpenId, name: String, peer: PeerId, path: Path },
-}
-
-/// What this node gives as a relay.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Relayed {
-    pub(crate) reservations: usize,
-    pub(crate) circuits: usize,
 }
 
 /// How an operation ended well, with the stream if it was for one.
@@ -128,32 +115,26 @@ enum Wake {
 }
 
 impl Driver {
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
-        machine: Machine,
+        shared: Shared,
         protocols: Protocols,
         handlers: Handlers,
-        meter: Meter,
-        shared: Shared,
-        commands: mpsc::Receiver<Command>,
         subscribers: Subscribers,
+        commands: mpsc::Receiver<Command>,
         announce_listeners: bool,
     ) -> Self {
         Self {
             swarm,
-            machine,
+            shared,
             protocols,
             handlers,
-            meter,
-            shared,
-            commands,
             subscribers,
+            commands,
             announce_listeners,
             books: Books::default(),
             reports: mpsc::channel(REPORTS),
             timer: None,
-            revision: 0,
             closed: false,
         }
     }
@@ -175,7 +156,7 @@ impl Driver {
     /// Says that an address leads to this node.
     pub(crate) fn announce(&mut self, address: Multiaddr) {
         self.swarm.add_external_address(address.clone());
-        self.machine.handle_input(Input::Reachable { address }, now());
+        self.shared.tell(Input::Reachable { address });
     }
 
     /// Runs until the application closes the node or drops its last handle.
@@ -188,7 +169,7 @@ impl Driver {
             match poll_fn(|cx| self.poll_wake(cx)).await {
                 Wake::Swarm(event) => self.swarm_event(event),
                 Wake::Exchanged(report) => self.exchanged(report),
-                Wake::Timer => self.machine.handle_timeout(now()),
+                Wake::Timer => self.shared.lock().machine.handle_timeout(now()),
                 Wake::Command(None) => return,
                 Wake::Command(Some(command)) => self.command(command),
             }
@@ -197,7 +178,6 @@ impl Driver {
 
     /// Whoever holds a part of the node learns that it is closed.
     fn end(self) {
-        self.shared.close();
         self.handlers.close();
         self.subscribers.close();
     }
@@ -226,19 +206,12 @@ impl Driver {
 
     /// Does everything the machine wants, then sets the timer.
     fn carry_out(&mut self) {
-        while let Some(output) = self.machine.poll_output() {
+        while let Some(output) = self.shared.poll_output() {
             self.output(output);
         }
-        let deadline = self.machine.poll_timeout().map(|(at, _)| at);
+        let deadline = self.shared.poll_timeout();
         if self.timer.as_ref().map(|(at, _)| *at) != deadline {
             self.timer = deadline.map(|at| (at, platform::sleep(at.saturating_sub(platform::elapsed()))));
-        }
-        self.shared.set_status(self.machine.status());
-        if self.revision != self.machine.revision() {
-            self.revision = self.machine.revision();
-            let local = *self.swarm.local_peer_id();
-            let endpoints = self.machine.endpoints().into_iter();
-            self.shared.set_addresses(endpoints.map(|address| address.with(Protocol::P2p(local))).collect());
         }
     }
 
@@ -309,12 +282,12 @@ impl Driver {
                 DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build()
             }
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (None, None) => return self.machine.handle_input(failed_dial(dial, DialFailure::Unsupported), now()),
+            (None, None) => return self.shared.tell(failed_dial(dial, DialFailure::Unsupported)),
         };
         let connection = options.connection_id();
         match self.swarm.dial(options) {
             Ok(()) => drop(self.books.dials.insert(connection, dial)),
-            Err(error) => self.machine.handle_input(failed_dial(dial, translate::dial_failure(&error)), now()),
+            Err(error) => self.shared.tell(failed_dial(dial, translate::dial_failure(&error))),
         }
     }
 
@@ -330,7 +303,7 @@ impl Driver {
             Ok(listener) => drop(self.books.reservations.insert(listener, relay)),
             Err(error) => {
                 let reason = translate::cause(&error);
-                self.machine.handle_input(Input::ReservationLost { relay, reason }, now());
+                self.shared.tell(Input::ReservationLost { relay, reason });
             }
         }
     }
@@ -352,7 +325,7 @@ impl Driver {
             Opening::Request { request, .. } => Input::RequestFailed { request, reason },
             Opening::Service { open, .. } => Input::OpenFailed { open, reason },
         };
-        self.machine.handle_input(input, now());
+        self.shared.tell(input);
     }
 
     fn stream_event(&mut self, event: streams::Event) {
@@ -438,35 +411,24 @@ impl Driver {
                 return;
             }
         };
-        self.machine.handle_input(input, now());
+        self.shared.tell(input);
     }
 
     fn command(&mut self, command: Command) {
-        let now = now();
-        let machine = &mut self.machine;
         match command {
             Command::Operation { op, operation, done } => {
                 self.books.operations.insert(op, done);
-                operation.start(machine, op, now);
+                operation.start(&mut self.shared.lock().machine, op, now());
             }
             Command::Cancel(op) => {
                 if self.books.operations.remove(&op).is_some() {
-                    machine.cancel(op, now);
+                    self.shared.lock().machine.cancel(op, now());
                 }
             }
-            Command::Withdraw(registration) => machine.withdraw(None, registration, Duration::ZERO, now),
-            Command::Wake => machine.wake(now),
-            Command::Explain(peer, reply) => drop(reply.send(machine.explain(&peer))),
-            Command::Snapshot(reply) => {
-                let snapshot = Snapshot {
-                    peers: machine.peers(),
-                    stats: machine.stats(),
-                    relayed: self.books.relayed,
-                    bytes_in: self.meter.bytes_in(),
-                    bytes_out: self.meter.bytes_out(),
-                };
-                drop(reply.send(snapshot));
+            Command::Withdraw(registration) => {
+                self.shared.lock().machine.withdraw(None, registration, Duration::ZERO, now());
             }
+            Command::Wake => self.shared.lock().machine.wake(now()),
         }
     }
 
@@ -485,7 +447,7 @@ impl Driver {
                 self.books.connections.insert(connection, Connection { swarm: connection_id, path });
                 self.books.by_swarm.insert(connection_id, connection);
                 let dial = self.books.dials.remove(&connection_id);
-                let address = endpoint.get_remote_address().clone();
+                let address = translate::remote_address(&endpoint, peer_id);
                 Input::Connected { peer: peer_id, connection, address, relayed, dial }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
@@ -521,7 +483,7 @@ impl Driver {
             },
             _ => return,
         };
-        self.machine.handle_input(input, now());
+        self.shared.tell(input);
     }
 
     fn behaviour_event(&mut self, event: BehaviourEvent) -> Option<Input> {
@@ -547,7 +509,7 @@ impl Driver {
                 Some(Input::Reserved { relay: relay_peer_id })
             }
             BehaviourEvent::Relay(event) => {
-                translate::count(&mut self.books.relayed, &event);
+                translate::count(&mut self.shared.lock().relayed, &event);
                 None
             }
             _ => None,

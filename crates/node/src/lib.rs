@@ -12,7 +12,10 @@ mod handlers;
 mod muxer;
 mod node;
 mod operator;
+mod shared;
 mod stats;
+#[cfg(test)]
+mod testing;
 
 pub mod framing;
 pub mod meter;
@@ -27,6 +30,8 @@ pub use libp2p::{Multiaddr, PeerId, identity::Keypair};
 pub use node::Node;
 pub use openred_core as core;
 pub use operator::Registration;
+// The browser has nothing of its own to add.
+#[allow(unused_imports, unreachable_pub)]
 pub use platform::public::*;
 pub use service_stream::ServiceStream;
 pub use stats::Stats;

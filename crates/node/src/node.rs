@@ -1,15 +1,12 @@
 //! The node as an application holds it.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::channel::{mpsc, oneshot};
-use libp2p::{Multiaddr, PeerId, Swarm, relay};
+use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol, relay};
 use openred_core::{
     Error, Explanation, Machine, Outcome, PeerInfo,
-    event::{State, Status},
+    event::Status,
     find::{FindOptions, Found},
     name::{ServiceName, ServiceTarget},
     open::Target,
@@ -18,7 +15,7 @@ use openred_core::{
 
 use crate::{
     behaviour::{Behaviour, Protocols},
-    command::{Command, Operation, Snapshot},
+    command::{Command, Operation},
     config::{Config, Role},
     driver::{COMMANDS, Done, Driver},
     events::{Events, Subscribers},
@@ -27,6 +24,7 @@ use crate::{
     operator::{Operator, Registration, STORE_LIMIT},
     platform::{self, Task, now},
     service_stream::ServiceStream,
+    shared::{Shared, State},
     stats::Stats,
 };
 
@@ -43,6 +41,8 @@ struct Inner {
     peer_id: PeerId,
     operator: Operator,
     shared: Shared,
+    meter: Meter,
+    started: Duration,
     handlers: Handlers,
     subscribers: Subscribers,
     /// The driver; dropped, and so stopped, with the last handle.
@@ -99,19 +99,17 @@ impl Node {
         let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         let machine = Machine::new(decisions, identity, seed, now());
 
-        let shared = Shared::new(machine.status().clone());
+        let shared = Shared::new(machine);
         let (handlers, subscribers) = (Handlers::default(), Subscribers::default());
         let (commands, received) = mpsc::channel(COMMANDS);
         let announce_listeners = limits.is_some() && config.announce.is_empty();
         let mut driver = Driver::new(
             swarm,
-            machine,
+            shared.clone(),
             protocols,
             handlers.clone(),
-            meter,
-            shared.clone(),
-            received,
             subscribers.clone(),
+            received,
             announce_listeners,
         );
         for address in config.announce {
@@ -122,6 +120,8 @@ impl Node {
             peer_id,
             operator: Operator::new(commands),
             shared,
+            meter,
+            started: now().elapsed,
             handlers,
             subscribers,
             _task: platform::spawn(driver.run()),
@@ -136,12 +136,13 @@ impl Node {
 
     /// The state at this moment, and why if that is not plain.
     pub fn status(&self) -> Status {
-        self.0.shared.lock().status.clone()
+        self.0.shared.lock().machine.status().clone()
     }
 
     /// The addresses at which others reach this node, each ending in `/p2p/<own id>`.
     pub fn addresses(&self) -> Vec<Multiaddr> {
-        self.0.shared.lock().addresses.clone()
+        let endpoints = self.0.shared.lock().machine.endpoints().into_iter();
+        endpoints.map(|address| address.with(Protocol::P2p(self.0.peer_id))).collect()
     }
 
     /// Waits until the node has joined: one relay is identified on this network and the DHT answers.
@@ -215,20 +216,20 @@ impl Node {
     /// # Errors
     ///
     /// `CLOSED` after the node's end; so for the other questions below.
-    pub async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
-        Ok(self.snapshot().await?.peers)
+    pub fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
+        self.ask(|state| state.machine.peers())
     }
 
     /// Counters up to this moment.
-    pub async fn stats(&self) -> Result<Stats, Error> {
-        let Snapshot { stats, relayed, bytes_in, bytes_out, .. } = self.snapshot().await?;
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let (stats, relayed) = self.ask(|state| (state.machine.stats(), state.relayed))?;
         Ok(Stats {
-            uptime: now().elapsed.saturating_sub(self.0.shared.started),
+            uptime: now().elapsed.saturating_sub(self.0.started),
             peers: stats.peers,
             relays: stats.relays,
             reservations: stats.reservations,
-            bytes_in,
-            bytes_out,
+            bytes_in: self.0.meter.bytes_in(),
+            bytes_out: self.0.meter.bytes_out(),
             finds: stats.finds,
             find_time: stats.find_time.checked_div(u32::try_from(stats.finds).unwrap_or(u32::MAX)).unwrap_or_default(),
             peer_connections: 0,
@@ -241,8 +242,8 @@ impl Node {
     }
 
     /// Why a peer is reachable, or is not.
-    pub async fn explain(&self, peer: PeerId) -> Result<Explanation, Error> {
-        self.ask(|reply| Command::Explain(peer, reply)).await
+    pub fn explain(&self, peer: &PeerId) -> Result<Explanation, Error> {
+        self.ask(|state| state.machine.explain(peer))
     }
 
     /// Tries at once whatever waits for its turn: the network has come back, or the page woke up.
@@ -256,14 +257,9 @@ impl Node {
         let _ = self.operate(Operation::Close).await;
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, Error> {
-        self.ask(Command::Snapshot).await
-    }
-
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.0.operator.send(command(reply)).await?;
-        answer.await.map_err(|_| Error::Closed)
+    fn ask<T>(&self, question: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        let state = self.0.shared.lock();
+        if self.0.operator.is_closed() { Err(Error::Closed) } else { Ok(question(&state)) }
     }
 
     async fn operate(&self, operation: Operation) -> Result<Done, Error> {
@@ -275,43 +271,4 @@ type Bound = oneshot::Receiver<Result<Multiaddr, Error>>;
 
 fn unexpected<T>(done: &Done) -> Result<T, Error> {
     unreachable!("an operation ended as another kind: {done:?}")
-}
-
-/// What a node's parts know of each other without asking the driver.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    state: Arc<Mutex<SharedState>>,
-    started: Duration,
-}
-
-#[derive(Debug)]
-struct SharedState {
-    status: Status,
-    addresses: Vec<Multiaddr>,
-}
-
-impl Shared {
-    fn new(status: Status) -> Self {
-        let state = SharedState { status, addresses: Vec::new() };
-        Self { state: Arc::new(Mutex::new(state)), started: platform::elapsed() }
-    }
-
-    pub(crate) fn set_status(&self, status: &Status) {
-        let mut state = self.lock();
-        if state.status != *status {
-            state.status = status.clone();
-        }
-    }
-
-    pub(crate) fn set_addresses(&self, addresses: Vec<Multiaddr>) {
-        self.lock().addresses = addresses;
-    }
-
-    pub(crate) fn close(&self) {
-        self.lock().status = Status { state: State::Closed, reason: None };
-    }
-
-    fn lock(&self) -> MutexGuard<'_, SharedState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -1,1 +1,49 @@
-//! Placeholder.
+//! A network of real [`openred_core::Machine`]s in virtual time, deterministic from a seed.
+//!
+//! The machines are those of the product; only the world around them is simulated. [`Net`] does for each of them what
+//! the shell `openred-node` does: it carries out outputs and tells facts. Its verbs are the domain's, so that a test
+//! reads as a story:
+//!
+//! ```
+//! use openred_sim::{Net, Time};
+//!
+//! let mut net = Net::new(7);
+//! let a = net.relay();
+//! let b = net.relay_knowing(&[a]);
+//! let alice = net.client(&[a]);
+//! let bob = net.client(&[b]);
+//! net.provide(alice, "chess");
+//! net.run_until_idle_or(10.s());
+//! assert_eq!(net.providers(bob, "chess"), [alice]);
+//! net.kill(a);
+//! net.run_for(30.s());
+//! ```
+//!
+//! **What is simulated.** Packets travel with a [`Latency`] of their pair of nodes. A *silent* node, or the other side of
+//! a *partition*, is a black hole: what is on its way waits, as TCP would go on sending it, and arrives one latency after
+//! the silence ends, if its connection has outlived that. A *killed* node's connections are closed at once, and dials to
+//! it are refused. Connections run through a relay only as long as it holds a reservation of their target and lives.
+//! Handshakes, stream negotiation, identify and ping cost the round trips, and follow the intervals, of the real shell;
+//! ping has libp2p's one silent failure. Events at the same instant happen in an order drawn from the seed, and timers are
+//! up to a millisecond late, so that an order of events that hurts is found by some seed and returns with it.
+//!
+//! **What is not.** Bandwidth, loss in one direction, limits on connections, identify's push and libp2p's own bugs.
+//!
+//! **What is checked, always.** Every order of an application ends with exactly one answer within its limit; no machine
+//! names a deadline in the past again and again; no instant goes on for ever.
+//!
+//! With `OPENRED_SIM_TRACE=1` in the environment everything that reaches or leaves a machine is printed.
+
+mod latency;
+mod net;
+mod node;
+mod queue;
+mod time;
+mod trace;
+mod wire;
+
+pub use latency::Latency;
+pub use net::{Net, Order};
+pub use node::NodeId;
+pub use openred_core as core;
+pub use time::Time;

@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The raw wasm-bindgen binding under the npm package `@openred/node`.
+//!
+//! It is small on purpose: it turns JavaScript values into calls of [`openred_node`] and back, and nothing else. What a
+//! web developer sees is the TypeScript in `web/src`, of which one file imports this binding. Every value that crosses is
+//! plain (objects with camelCase names, strings, numbers, `Uint8Array`), so that the node could live in a worker.
+//!
+//! On other targets than wasm the crate is empty.
+#![cfg(target_family = "wasm")]
+
+mod calls;
+mod convert;
+mod crash;
+mod node;
+mod stream;
+
+pub use crash::on_crash;
+pub use node::{RawNode, generate_identity};
+pub use stream::RawStream;

@@ -56,9 +56,11 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<()> {
     let ws = Workspace::locate()?;
     let manifest = Manifest::read(&ws)?;
+    let lock = ws.lock()?;
     match command {
         Command::Run(extra) => {
             build(&ws, &manifest)?;
+            drop(lock);
             package::run_relay(&ws, &extra)
         }
         Command::Build => {

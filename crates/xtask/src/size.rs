@@ -1,9 +1,9 @@
 //! `cargo xtask size`: what takes the bytes of the wasm module, by crate.
 //!
 //! The module is made once more as it is published, only that functions keep their names, and the size of every
-//! function body is added up under the crate that its name begins with. Code that the compiler inlined counts where
-//! it was inlined to; a generic function counts for the crate that defines it, and dropping a type counts for the
-//! crate of the type. Data (strings, tables) has no owner.
+//! function body is added up under the crate that its name belongs to. Code that the compiler inlined counts where it
+//! was inlined to; a generic function of the standard library counts for the crate whose types it works on. Data
+//! (strings, tables) has no owner.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -143,26 +143,34 @@ fn owners(path: &Path) -> Result<Vec<Owner>> {
 
 /// The crate that a mangled name belongs to.
 fn owner(mangled: &str) -> String {
-    let Ok(symbol) = rustc_demangle::try_demangle(mangled) else {
-        return "(exports and the compiler's runtime)".into();
-    };
-    let path = format!("{symbol:#}");
-    // Dropping is generated for a type: core::ptr::drop_in_place<the::Type>.
-    let path = path.strip_prefix("core::ptr::drop_in_place").map_or(path.as_str(), |of| of.trim_start_matches("::"));
-    // Only core gives methods to types that are in no crate: <[u8]>::len.
-    first_crate(path).unwrap_or("core").to_owned()
+    match rustc_demangle::try_demangle(mangled) {
+        // Only core gives methods to types that are in no crate: <[u8]>::len.
+        Ok(symbol) => crate_of(&format!("{symbol:#}")).unwrap_or("core").to_owned(),
+        Err(_) => "(exports and the compiler's runtime)".into(),
+    }
 }
 
-/// The first word in front of `::`, which begins a path: in `<&mut a::B<c::D> as e::F>::g` it is `a`.
-fn first_crate(path: &str) -> Option<&str> {
+/// The first crate that a name mentions and that is not the standard library's, else the first: a `BTreeMap` of a
+/// crate's own types, and dropping one, is that crate's doing.
+fn crate_of(path: &str) -> Option<&str> {
+    const STANDARD: [&str; 6] = ["alloc", "core", "hashbrown", "std", "__rustc", "compiler_builtins"];
     let is_word = |char: char| char.is_alphanumeric() || char == '_';
-    let (before, _) = path.split_once("::")?;
-    let word = before.rsplit(|char| !is_word(char)).next()?;
-    if word.is_empty() {
-        // A type without a path stands in front: <[u8]>::len, <(A, B) as c::D>::e.
-        return first_crate(path.split_once("::")?.1);
+    // A crate is a word in front of `::` with no `::` before it.
+    let crates = path.match_indices("::").filter_map(|(end, _)| {
+        let before = &path[..end];
+        let start = before.rfind(|char| !is_word(char)).map_or(0, |at| at + 1);
+        let word = &before[start..];
+        let is_first = !before[..start].ends_with("::");
+        (is_first && !word.is_empty()).then_some(word)
+    });
+    let mut first = None;
+    for name in crates {
+        if !STANDARD.contains(&name) {
+            return Some(name);
+        }
+        first = first.or(Some(name));
     }
-    Some(word)
+    first
 }
 
 #[cfg(test)]
@@ -171,10 +179,23 @@ mod tests {
 
     #[test]
     fn names_lead_to_their_crate() {
-        assert_eq!(first_crate("libp2p_swarm::Swarm<T>::poll"), Some("libp2p_swarm"));
-        assert_eq!(first_crate("<&mut a::B<c::D> as e::F>::g"), Some("a"));
-        assert_eq!(first_crate("<[u8]>::len"), None);
-        assert_eq!(first_crate("main"), None);
+        let cases = [
+            ("libp2p_swarm::Swarm<T>::poll", Some("libp2p_swarm")),
+            ("<&mut a::B<c::D> as e::F>::g", Some("a")),
+            ("<alloc::vec::Vec<core::option::Option<a::B>>>::push", Some("a")),
+            ("core::ptr::drop_in_place::<yamux::Connection>", Some("yamux")),
+            ("<alloc::string::String as core::fmt::Write>::write_str", Some("alloc")),
+            ("<core::iter::Map<_, std::x::y> as core::iter::Iterator>::next", Some("core")),
+            ("<[u8]>::len", None),
+            ("main", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(crate_of(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn mangled_names_of_both_kinds_are_understood() {
         assert_eq!(owner("_ZN5yamux4Conn4poll17h0123456789abcdefE"), "yamux");
         assert_eq!(owner("_ZN4core3ptr38drop_in_place$LT$yamux..Connection$GT$17h0123456789abcdefE"), "yamux");
         assert_eq!(owner("_RNvMNtCs1234_4core3numh3foo"), "core");

@@ -34,7 +34,8 @@ pub(crate) fn compile<'a>(ws: &'a Workspace, manifest: &'a Manifest) -> Step<'a>
     .takes(!compiled(ws, manifest).exists(), "3 min")
 }
 
-/// The user's flags, and one that keeps this machine's paths out of the panic messages of what is published.
+/// The user's flags, then one that keeps this machine's paths out of the panic messages of what is published, and one
+/// that gives functions names with types, which [`crate::size`] tells crates by.
 fn rustflags() -> String {
     let given = match env::var("CARGO_ENCODED_RUSTFLAGS") {
         Ok(flags) => flags.split('\u{1f}').map(String::from).collect::<Vec<_>>(),
@@ -43,8 +44,9 @@ fn rustflags() -> String {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     #[allow(deprecated, reason = "its fault on Windows was repaired before our oldest compiler")]
     let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
-    let sources = home.map(|home| format!("--remap-path-prefix={}=", home.join("registry/src").display()));
-    let flags: Vec<_> = given.into_iter().filter(|flag| !flag.is_empty()).chain(sources).collect();
+    let ours = home.map(|home| format!("--remap-path-prefix={}=", home.join("registry/src").display()));
+    let ours = ours.into_iter().chain(["-Csymbol-mangling-version=v0".into()]);
+    let flags: Vec<_> = given.into_iter().filter(|flag| !flag.is_empty()).chain(ours).collect();
     flags.join("\u{1f}")
 }
 

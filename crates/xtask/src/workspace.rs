@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -61,6 +62,19 @@ impl Workspace {
     /// The binary `openred`, once it is built.
     pub(crate) fn binary(&self) -> PathBuf {
         self.target.join("release").join(format!("openred{}", env::consts::EXE_SUFFIX))
+    }
+
+    /// Waits until no other xtask works in this target directory: two would replace each other's output. The lock
+    /// ends with the file that is returned.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let path = self.cache().join("lock");
+        let opened = fs::create_dir_all(self.cache()).and_then(|()| File::create(&path));
+        let file = opened.with_context(|| format!("{} cannot be opened", path.display()))?;
+        if file.try_lock().is_err() {
+            eprintln!("waiting for another `cargo xtask` in {}", self.target.display());
+            file.lock().with_context(|| format!("{} cannot be locked", path.display()))?;
+        }
+        Ok(file)
     }
 
     /// What xtask itself keeps between runs.

@@ -1,7 +1,9 @@
 //! `openred find NAME`: who offers a service.
 
-use openred_core::record::Record;
-use openred_node::{FindOptions, FoundRecord};
+use openred_core::{
+    find::{FindOptions, FoundRecord},
+    record::Record,
+};
 
 use super::{
     Session,
@@ -27,14 +29,19 @@ pub(crate) async fn run(config: FindConfig) -> Result<(), Failure> {
         found.records.iter().for_each(|record| print_json(&RecordView::found(record)));
         return Ok(());
     }
-    let mut table = Table::new(["PROVIDER", "LAYER", "AGE", "VERDICT", "STANDS", "FROM", "REACH", "ABOUT"]);
+    let mut table = Table::new(["PROVIDER", "LAYER", "AGE", "VERDICT", "STANDS", "REGION", "REACH", "ABOUT"]);
     found.records.iter().for_each(|record| table.row(row(record)));
     table.print();
     let providers = match found.records.len() {
         1 => "1 provider".to_owned(),
         several => format!("{several} providers"),
     };
-    eprintln!("{providers} of `{}`, first answer from {} in {}", config.target, layer.as_str(), readable(found.elapsed));
+    eprintln!(
+        "{providers} of `{}`, first answer from {} in {}",
+        config.target,
+        layer.as_str(),
+        readable(found.elapsed)
+    );
     Ok(())
 }
 

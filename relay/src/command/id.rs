@@ -18,8 +18,12 @@ pub(crate) fn run(config: &IdConfig) -> Result<(), Failure> {
     let identity = identity.ok_or_else(|| {
         let place = place.display();
         Failure::NothingFound(match &config.from {
-            IdSource::Data(_) => format!("`{place}` holds no identity; `openred relay --data {place}` makes one when it first runs"),
-            IdSource::File(_) => format!("`{place}` does not exist; a command with --identity makes it when it first runs"),
+            IdSource::Data(_) => {
+                format!("`{place}` holds no identity; `openred relay --data {place}` makes one when it first runs")
+            }
+            IdSource::File(_) => {
+                format!("`{place}` does not exist; a command with --identity makes it when it first runs")
+            }
         })
     })?;
     let peer = identity.public().to_peer_id().to_string();

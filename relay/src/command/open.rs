@@ -1,6 +1,6 @@
 //! `openred open NAME`: a stream to a service, joined to standard input and output.
 
-use openred_node::Target;
+use openred_core::open::Target;
 
 use super::{Session, pipe};
 use crate::{config::short::OpenConfig, failure::Failure};

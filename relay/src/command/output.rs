@@ -6,8 +6,7 @@ use std::{
     time::Duration,
 };
 
-use openred_core::record::Record;
-use openred_node::{FoundRecord, PeerInfo};
+use openred_core::{PeerInfo, find::FoundRecord, record::Record};
 use serde::Serialize;
 
 /// A record as the npm package shows it.
@@ -58,11 +57,8 @@ impl<'a> RecordView<'a> {
 
     /// A record that was found.
     pub(crate) fn found(found: &'a FoundRecord) -> Self {
-        let view = FoundView {
-            layer: found.layer.as_str(),
-            age_ms: milliseconds(found.age),
-            verdict: found.verdict.as_str(),
-        };
+        let view =
+            FoundView { layer: found.layer.as_str(), age_ms: milliseconds(found.age), verdict: found.verdict.as_str() };
         Self { found: Some(view), ..Self::own(&found.record) }
     }
 }
@@ -74,7 +70,7 @@ pub(crate) struct PeerView<'a> {
     peer_id: String,
     roles: &'a [&'static str],
     path: &'static str,
-    transport: &'a str,
+    transport: &'static str,
     address: String,
     rtt_ms: Option<f64>,
     since: u64,
@@ -86,10 +82,10 @@ impl<'a> From<&'a PeerInfo> for PeerView<'a> {
             peer_id: peer.peer.to_string(),
             roles: &peer.roles,
             path: peer.path.as_str(),
-            transport: &peer.transport,
+            transport: peer.transport(),
             address: peer.address.to_string(),
             rtt_ms: peer.rtt.map(|rtt| (rtt.as_secs_f64() * 1e6).round() / 1e3),
-            since: peer.since_unix_ms,
+            since: peer.since,
         }
     }
 }
@@ -161,9 +157,10 @@ fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A time in the largest unit that keeps it readable: `40 ms`, `12 s`, `5 min`, `3 h`.
+/// A time in the largest unit that keeps it readable: `0.3 ms`, `40 ms`, `12 s`, `5 min`, `3 h`.
 pub(crate) fn readable(time: Duration) -> String {
     match time.as_secs() {
+        0 if time.as_millis() < 10 => format!("{:.1} ms", time.as_secs_f64() * 1e3),
         0 => format!("{} ms", time.as_millis()),
         seconds @ 1..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),
@@ -195,6 +192,7 @@ mod tests {
     #[test]
     fn times_are_readable() {
         let seconds = |seconds| readable(Duration::from_secs(seconds));
+        assert_eq!(readable(Duration::from_micros(340)), "0.3 ms");
         assert_eq!(readable(Duration::from_millis(40)), "40 ms");
         assert_eq!([seconds(1), seconds(119), seconds(120), seconds(7200)], ["1 s", "119 s", "2 min", "2 h"]);
     }

@@ -10,7 +10,7 @@ use crate::{config::short::PeersConfig, failure::Failure};
 pub(crate) async fn run(config: PeersConfig) -> Result<(), Failure> {
     let session = Session::join(&config.node).await?;
     let own = session.node.peer_id();
-    let peers = session.node.peers().await;
+    let peers = session.node.peers();
     session.leave().await;
 
     let peers = peers?;
@@ -23,7 +23,7 @@ pub(crate) async fn run(config: PeersConfig) -> Result<(), Failure> {
                 peer.peer.to_string(),
                 peer.roles.join(","),
                 peer.path.as_str().to_owned(),
-                peer.transport.clone(),
+                peer.transport().to_owned(),
                 peer.rtt.map(readable).unwrap_or_default(),
                 peer.address.to_string(),
             ]);

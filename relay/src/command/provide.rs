@@ -6,13 +6,9 @@
 use std::{io, sync::Arc};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
-use openred_node::{Handler, Offer, ServiceStream};
-use tokio::{
-    io::Stdin,
-    sync::Mutex,
-    task::JoinSet,
-    time::timeout,
-};
+use openred_core::{find::FindOptions, name::ServiceTarget, publish::Offer};
+use openred_node::{Handler, Node, ServiceStream};
+use tokio::{io::Stdin, sync::Mutex, task::JoinSet, time::timeout};
 
 use super::{
     FAREWELL, Session,
@@ -53,7 +49,7 @@ pub(crate) async fn run(config: ProvideConfig) -> Result<(), Failure> {
     };
     let own = session.node.peer_id();
     if config.node.json {
-        print_json(&RecordView::own(&registration.record()));
+        print_own_record(&session.node, &config).await?;
     }
     eprintln!("offering `{}` as {own}; Ctrl-C withdraws it", config.name);
 
@@ -69,6 +65,14 @@ pub(crate) async fn run(config: ProvideConfig) -> Result<(), Failure> {
     }
     session.leave().await;
     ended
+}
+
+/// Prints the record that this node signed, as its own finds see it.
+async fn print_own_record(node: &Node, config: &ProvideConfig) -> Result<(), Failure> {
+    let target = ServiceTarget { name: config.name.clone(), provider: Some(node.peer_id()) };
+    let found = node.find(&target, FindOptions::default()).await?;
+    found.records.iter().for_each(|found| print_json(&RecordView::own(&found.record)));
+    Ok(())
 }
 
 /// Answers streams until the node is closed.

@@ -46,8 +46,8 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Reads and checks the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }
 
@@ -98,7 +98,8 @@ fn scalar(key: &str, value: &Value) -> Result<String, String> {
         Value::String(text) => Ok(text.clone()),
         Value::Integer(number) => Ok(number.to_string()),
         other => {
-            let right = if LISTS.contains(&key) { "a string or a list of strings" } else { "a string or a whole number" };
+            let right =
+                if LISTS.contains(&key) { "a string or a list of strings" } else { "a string or a whole number" };
             Err(format!("`{key}` is {}; give {right}", article(other.type_str())))
         }
     }

@@ -130,7 +130,9 @@ pub(crate) fn default_data() -> Result<PathBuf, ConfigError> {
     folder("XDG_DATA_HOME")
         .or_else(|| Some(folder("HOME")?.join(".local/share")))
         .map(|base| base.join("openred"))
-        .ok_or_else(|| ConfigError::Missing("--data: there is no home directory to keep the data in; give one".to_owned()))
+        .ok_or_else(|| {
+            ConfigError::Missing("--data: there is no home directory to keep the data in; give one".to_owned())
+        })
 }
 
 #[cfg(test)]

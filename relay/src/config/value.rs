@@ -87,7 +87,9 @@ mod tests {
         assert_eq!(socket_address("127.0.0.1:8080"), Ok(SocketAddr::from(([127, 0, 0, 1], 8080))));
         assert_eq!(socket_address("localhost:0"), Ok(SocketAddr::from(([127, 0, 0, 1], 0))));
         assert!(socket_address("[::]:80").is_ok());
-        for wrong in ["", "8080", ":8080", "127.0.0.1", "127.0.0.1:65536", "localhost:", "example.org:80", "http://127.0.0.1:80"] {
+        for wrong in
+            ["", "8080", ":8080", "127.0.0.1", "127.0.0.1:65536", "localhost:", "example.org:80", "http://127.0.0.1:80"]
+        {
             assert!(socket_address(wrong).is_err_and(|reason| reason.contains("127.0.0.1:8080")), "{wrong}");
         }
     }
@@ -105,7 +107,8 @@ mod tests {
 
     #[test]
     fn ranges_of_addresses() {
-        let contains = |range: &str, address: &str| network_range(range).unwrap().contains(&address.parse::<IpAddr>().unwrap());
+        let contains =
+            |range: &str, address: &str| network_range(range).unwrap().contains(&address.parse::<IpAddr>().unwrap());
         assert!(contains("10.0.0.0/8", "10.255.0.1"));
         assert!(!contains("10.0.0.0/8", "11.0.0.1"));
         assert!(contains("127.0.0.1", "127.0.0.1"));

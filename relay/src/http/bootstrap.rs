@@ -83,7 +83,7 @@ struct Bootstrap<'a> {
 
 /// `GET /bootstrap.json`.
 pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Response {
-    let Introduction { addresses, peers } = shared.peering.introduce().await;
+    let Introduction { addresses, peers } = shared.peering.introduce();
     let About { peer_id, network, region, limits } = &shared.about;
     let body = Bootstrap {
         peer_id,

@@ -93,15 +93,24 @@ mod tests {
     #[test]
     fn what_the_client_wrote_itself_does_not_count() {
         assert_eq!(client(PROXY, &[("x-forwarded-for", "1.1.1.1, 198.51.100.7")]), "198.51.100.7:0");
-        assert_eq!(client(PROXY, &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "198.51.100.7")]), "198.51.100.7:0");
+        assert_eq!(
+            client(PROXY, &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "198.51.100.7")]),
+            "198.51.100.7:0"
+        );
         assert_eq!(client(PROXY, &[("x-forwarded-for", "198.51.100.7, 10.0.0.2")]), "198.51.100.7:0");
         assert_eq!(client(PROXY, &[("x-forwarded-for", "198.51.100.7, nonsense, 10.0.0.2")]), "10.0.0.2:0");
-        assert_eq!(client(PROXY, &[("forwarded", "for=1.1.1.1"), ("x-forwarded-for", "198.51.100.7")]), "198.51.100.7:0");
+        assert_eq!(
+            client(PROXY, &[("forwarded", "for=1.1.1.1"), ("x-forwarded-for", "198.51.100.7")]),
+            "198.51.100.7:0"
+        );
     }
 
     #[test]
     fn forwarded_is_read_as_rfc_7239_writes_it() {
-        assert_eq!(client(PROXY, &[("forwarded", "proto=https;FOR=\"[2001:db8::1]:4711\";by=x")]), "[2001:db8::1]:4711");
+        assert_eq!(
+            client(PROXY, &[("forwarded", "proto=https;FOR=\"[2001:db8::1]:4711\";by=x")]),
+            "[2001:db8::1]:4711"
+        );
         assert_eq!(client(PROXY, &[("forwarded", "for=192.0.2.60, for=\"[fd00::2]\"")]), "192.0.2.60:0");
         assert_eq!(client(PROXY, &[("forwarded", "for=192.0.2.60, for=_hidden")]), PROXY);
     }

@@ -92,10 +92,7 @@ pub(crate) async fn npm_file(
 }
 
 fn not_built() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "the npm package is not inside this program; build it with `cargo xtask build`",
-    )
+    Problem::new(StatusCode::NOT_FOUND, "the npm package is not inside this program; build it with `cargo xtask build`")
 }
 
 fn page_headers(mut response: Response) -> Response {
@@ -115,18 +112,21 @@ fn is_read(method: &Method) -> bool {
 /// The file in the best encoding, or 304 when the client has it already.
 fn send(file: &Asset, request: &HeaderMap, cache: &'static str) -> Response {
     let accepts = |coding| accepts(request, coding);
-    let (bytes, encoding) = match (file.brotli, file.gzip) {
+    let (bytes, encoding) = match (file.content.brotli, file.content.gzip) {
         (Some(brotli), _) if accepts("br") => (brotli, Some("br")),
         (_, Some(gzip)) if accepts("gzip") => (gzip, Some("gzip")),
-        _ => (file.plain, None),
+        _ => (file.content.plain, None),
     };
     let tag = match encoding {
         Some(encoding) => format!("\"{}-{encoding}\"", file.hash),
         None => format!("\"{}\"", file.hash),
     };
     let known = has_tag(request, &tag);
-    let mut response =
-        if known { StatusCode::NOT_MODIFIED.into_response() } else { Body::from(Bytes::from_static(bytes)).into_response() };
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Body::from(Bytes::from_static(bytes)).into_response()
+    };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(ETAG, HeaderValue::from_str(&tag).expect("a hash in hexadecimal is a header value"));

@@ -3,14 +3,7 @@
 //! Bounds: connections at a time (WebSocket peers leave this count when they are upgraded, the node bounds those), time
 //! to send a request's head, size of the head, and life of a connection. Dropping the [`Server`] ends everything.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo, http::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -34,8 +27,11 @@ const HEAD_TIME: Duration = Duration::from_secs(15);
 /// Bytes of the head of a request, and of what is read ahead. Browsers send some hundred bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// Life of a connection: the largest file at 10 kB/s.
-const CONNECTION_TIME: Duration = Duration::from_secs(180);
+/// Life of a connection, after which it takes no further request.
+const CONNECTION_TIME: Duration = Duration::from_secs(300);
+
+/// Time to send the last answer: the wasm module at some 10 kB/s.
+const LAST_ANSWER: Duration = Duration::from_secs(60);
 
 /// How long to wait when the system has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -133,18 +129,93 @@ async fn serve(stream: TcpStream, address: SocketAddr, router: Router, mut stopp
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
-    let served = timeout(CONNECTION_TIME, async {
-        tokio::select! {
-            served = connection.as_mut() => served,
-            () = stopped(&mut stopping) => {
-                connection.as_mut().graceful_shutdown();
-                connection.as_mut().await
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = ending(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            match timeout(LAST_ANSWER, connection).await {
+                Ok(served) => served,
+                Err(_) => return tracing::debug!(%address, "a connection was cut off"),
             }
         }
-    });
-    match served.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::trace!(%error, %address, "a connection ended badly"),
-        Err(_) => tracing::debug!(%address, "a connection lived too long"),
+    };
+    if let Err(error) = served {
+        tracing::trace!(%error, %address, "a connection ended badly");
+    }
+}
+
+/// Resolves when a connection is to take no further request.
+async fn ending(stopping: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = stopped(stopping) => {}
+        () = sleep(CONNECTION_TIME) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::Notify,
+    };
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn serving(router: Router) -> (Server, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::start(listener, router);
+        (server, TcpStream::connect(address).await.unwrap())
+    }
+
+    async fn read_all(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    fn hello() -> Router {
+        Router::new().route("/", get(|ConnectInfo(from): ConnectInfo<SocketAddr>| async move { from.ip().to_string() }))
+    }
+
+    #[tokio::test]
+    async fn a_handler_learns_who_asks() {
+        let (_server, mut stream) = serving(hello()).await;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        assert!(read_all(stream).await.ends_with("127.0.0.1"));
+    }
+
+    // Time is paused below: it jumps to the next deadline whenever nothing else is left to do.
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_no_request_is_let_go() {
+        for sent in [&b""[..], b"GET / HTT", &REQUEST[..REQUEST.len() - 2]] {
+            let (_server, mut stream) = serving(hello()).await;
+            stream.write_all(sent).await.unwrap();
+            let started = tokio::time::Instant::now();
+            read_all(stream).await;
+            assert!(started.elapsed() < HEAD_TIME * 2, "{:?}", started.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_lets_an_answer_finish_and_takes_no_more() {
+        let asked = Arc::new(Notify::new());
+        let told = Arc::clone(&asked);
+        let slow = get(move || async move {
+            told.notify_one();
+            sleep(Duration::from_secs(1)).await;
+            "done"
+        });
+        let (server, mut stream) = serving(Router::new().route("/", slow)).await;
+        let address = stream.peer_addr().unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        asked.notified().await;
+        server.stop(Duration::from_secs(5)).await;
+        assert!(read_all(stream).await.ends_with("done"));
+        assert!(TcpStream::connect(address).await.is_err());
     }
 }

@@ -11,14 +11,15 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::metrics::NetworkFigures;
+use crate::{assets::Content, metrics::NetworkFigures};
 
 struct Fake;
 
 impl Peering for Fake {
-    fn introduce(&self) -> BoxFuture<'_, Introduction> {
-        let peers = vec![bootstrap::OtherRelay { peer_id: "12D3b".into(), addresses: vec!["/ip4/192.0.2.2/p2p/12D3b".into()] }];
-        Box::pin(async { Introduction { addresses: vec!["/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a".into()], peers } })
+    fn introduce(&self) -> Introduction {
+        let peers =
+            vec![bootstrap::OtherRelay { peer_id: "12D3b".into(), addresses: vec!["/ip4/192.0.2.2/p2p/12D3b".into()] }];
+        Introduction { addresses: vec!["/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a".into()], peers }
     }
 
     fn accept(&self, _: PeerSocket, _: Multiaddr) {
@@ -27,24 +28,39 @@ impl Peering for Fake {
 }
 
 static SITE: &[Asset] = &[
-    Asset { path: "assets/main-0123abcd.js", media_type: "text/javascript", hash: "aa", plain: b"plain", brotli: Some(b"br"), gzip: Some(b"gz") },
-    Asset { path: "index.html", media_type: "text/html; charset=utf-8", hash: "bb", plain: b"<page>", brotli: None, gzip: None },
+    Asset {
+        path: "assets/main-0123abcd.js",
+        media_type: "text/javascript",
+        hash: "aa",
+        content: &Content { plain: b"plain", brotli: Some(b"br"), gzip: Some(b"gz") },
+    },
+    Asset {
+        path: "index.html",
+        media_type: "text/html; charset=utf-8",
+        hash: "bb",
+        content: &Content { plain: b"<page>", brotli: None, gzip: None },
+    },
 ];
 
 static NPM: &[Asset] = &[
-    Asset { path: "index.js", media_type: "text/javascript", hash: "cc", plain: b"export {}", brotli: None, gzip: None },
-    Asset { path: "openred_bg.wasm", media_type: "application/wasm", hash: "dd", plain: b"\0asm", brotli: Some(b"br"), gzip: None },
+    Asset {
+        path: "index.js",
+        media_type: "text/javascript",
+        hash: "cc",
+        content: &Content { plain: b"export {}", brotli: None, gzip: None },
+    },
+    Asset {
+        path: "openred_bg.wasm",
+        media_type: "application/wasm",
+        hash: "dd",
+        content: &Content { plain: b"\0asm", brotli: Some(b"br"), gzip: None },
+    },
 ];
 
 fn shared(site: &'static [Asset], npm: &'static [Asset]) -> Arc<Shared> {
-    let figures = Box::new(|| Box::pin(async { Some(NetworkFigures::default()) }) as BoxFuture<'static, _>);
-    let limits = bootstrap::Limits {
-        reservations: 5,
-        circuits: 6,
-        circuit_bytes: 7,
-        circuit_seconds: 8,
-        max_bandwidth: None,
-    };
+    let figures = Box::new(|| Some(NetworkFigures::default()));
+    let limits =
+        bootstrap::Limits { reservations: 5, circuits: 6, circuit_bytes: 7, circuit_seconds: 8, max_bandwidth: None };
     let about = About { peer_id: "12D3a".into(), network: "main".into(), region: "eu".into(), limits };
     Arc::new(Shared {
         about,
@@ -124,7 +140,9 @@ async fn a_file_is_sent_in_the_best_encoding_with_a_tag_of_its_own() {
 
 #[tokio::test]
 async fn the_package_is_importable_from_any_origin() {
-    let (status, headers, _) = get_with(&built(), "/npm/openred_bg.wasm", &[("origin", "https://example.org"), ("accept-encoding", "br")]).await;
+    let (status, headers, _) =
+        get_with(&built(), "/npm/openred_bg.wasm", &[("origin", "https://example.org"), ("accept-encoding", "br")])
+            .await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(headers.text("content-type"), "application/wasm");
     assert_eq!(headers.text("content-encoding"), "br");
@@ -156,8 +174,20 @@ async fn readiness_follows_the_phase_and_life_does_not() {
     let shared = shared(SITE, NPM);
     for (step, expected) in [
         (Phase::is_ready as fn(&Phase) -> bool, (StatusCode::SERVICE_UNAVAILABLE, "starting")),
-        (|phase| { phase.set_ready(); true }, (StatusCode::OK, "ready")),
-        (|phase| { phase.set_draining(); true }, (StatusCode::SERVICE_UNAVAILABLE, "draining")),
+        (
+            |phase| {
+                phase.set_ready();
+                true
+            },
+            (StatusCode::OK, "ready"),
+        ),
+        (
+            |phase| {
+                phase.set_draining();
+                true
+            },
+            (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        ),
     ] {
         step(&shared.phase);
         let (status, headers, body) = get_with(&shared, "/readyz", &[]).await;

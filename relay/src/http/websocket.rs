@@ -194,8 +194,14 @@ mod tests {
 
     #[tokio::test]
     async fn messages_are_read_as_one_stream_across_their_borders() {
-        let mut stream =
-            reading([binary(b"hel"), binary(b""), Message::Ping(Bytes::new()), binary(b"lo"), Message::Close(None), binary(b"!")]);
+        let mut stream = reading([
+            binary(b"hel"),
+            binary(b""),
+            Message::Ping(Bytes::new()),
+            binary(b"lo"),
+            Message::Close(None),
+            binary(b"!"),
+        ]);
         let mut two = [0; 2];
         assert_eq!(stream.read(&mut two).await.unwrap(), 2);
         assert_eq!(&two, b"he");

@@ -1,10 +1,9 @@
 //! The node behind the HTTP side: who it is, whom it knows, what it counts, and where new WebSockets go.
 
-use futures::future::BoxFuture;
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol};
+use openred_core::{PeerInfo, address::is_relayed};
 use openred_node::{Node, incoming::IncomingSender};
 
-use super::is_websocket;
 use crate::{
     http::{
         Peering,
@@ -16,6 +15,9 @@ use crate::{
 
 /// Other relays named to whoever asks. A node wants two or three; more would be a map of the network.
 const OTHER_RELAYS: usize = 16;
+
+/// Addresses named of each: what a relay has, on a few interfaces.
+const ADDRESSES: usize = 8;
 
 /// The role of a peer that is a relay, as the node names it.
 const RELAY: &str = "relay";
@@ -34,53 +36,65 @@ impl NodePeering {
 }
 
 impl Peering for NodePeering {
-    fn introduce(&self) -> BoxFuture<'_, Introduction> {
-        Box::pin(async {
-            // A node that is closing knows nobody, which is a right answer too.
-            let peers = self.node.peers().await.unwrap_or_default();
-            let relays = peers.into_iter().filter(|peer| peer.roles.contains(&RELAY));
-            let others = relays.map(|relay| OtherRelay {
-                peer_id: relay.peer.to_string(),
-                addresses: vec![with_peer(relay.address, relay.peer)],
-            });
-            Introduction { addresses: addresses(&self.node), peers: others.take(OTHER_RELAYS).collect() }
-        })
+    fn introduce(&self) -> Introduction {
+        // A node that is closing knows nobody, which is a right answer too.
+        let peers = self.node.peers().unwrap_or_default();
+        let relays = peers.into_iter().filter(|peer| peer.roles.contains(&RELAY));
+        let others = relays.map(other_relay).filter(|relay| !relay.addresses.is_empty());
+        Introduction { addresses: addresses(&self.node), peers: others.take(OTHER_RELAYS).collect() }
     }
 
     fn accept(&self, socket: PeerSocket, remote: Multiaddr) {
+        tracing::debug!(%remote, "a WebSocket");
         if let Err(error) = self.sender.accept(socket, remote.clone()) {
             tracing::warn!(%error, %remote, "a WebSocket was turned away");
         }
     }
 }
 
-/// The node's addresses, WebSocket first: every node of ours can dial that.
+/// The node's addresses, WebSocket first.
 pub(crate) fn addresses(node: &Node) -> Vec<String> {
-    let mut addresses = node.addresses();
+    sorted(node.addresses()).iter().map(ToString::to_string).collect()
+}
+
+/// A relay by the addresses it claims; those through further relays do not help a node that has none.
+fn other_relay(relay: PeerInfo) -> OtherRelay {
+    let direct = relay.addresses.into_iter().filter(|address| !is_relayed(address) && !is_unspecified(address));
+    let complete = direct.filter_map(|address| address.with_p2p(relay.peer).ok()).collect();
+    let texts = sorted(complete).iter().take(ADDRESSES).map(ToString::to_string).collect();
+    OtherRelay { peer_id: relay.peer.to_string(), addresses: texts }
+}
+
+/// Whether the address says "every interface", which means something to who listens and nothing to who dials.
+fn is_unspecified(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => ip.is_unspecified(),
+        Some(Protocol::Ip6(ip)) => ip.is_unspecified(),
+        _ => false,
+    }
+}
+
+/// WebSocket first, because every node of ours can dial it.
+fn sorted(mut addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+    let is_websocket =
+        |address: &Multiaddr| address.iter().any(|part| matches!(part, Protocol::Ws(_) | Protocol::Wss(_)));
     addresses.sort_by_key(|address| !is_websocket(address));
-    addresses.iter().map(ToString::to_string).collect()
+    addresses
 }
 
 /// Reads the node's figures whenever it is called.
 pub(crate) fn figures(node: Node) -> Figures {
     Box::new(move || {
-        let node = node.clone();
-        Box::pin(async move {
-            let stats = node.stats().await.ok()?;
-            Some(NetworkFigures {
-                peers: stats.peers as u64,
-                reservations: stats.reservations_held as u64,
-                circuits: stats.circuits as u64,
-                stored_services: stats.stored_services as u64,
-                stored_bytes: stats.stored_bytes as u64,
-                routing_table: stats.routing_table as u64,
-                bytes_received: stats.bytes_in,
-                bytes_sent: stats.bytes_out,
-            })
+        let stats = node.stats().ok()?;
+        Some(NetworkFigures {
+            peers: stats.peers as u64,
+            reservations: stats.reservations_held as u64,
+            circuits: stats.circuits as u64,
+            stored_services: stats.stored_services as u64,
+            stored_bytes: stats.stored_bytes as u64,
+            routing_table: stats.routing_table as u64,
+            bytes_received: stats.bytes_in,
+            bytes_sent: stats.bytes_out,
         })
     })
-}
-
-fn with_peer(address: Multiaddr, peer: libp2p_identity::PeerId) -> String {
-    address.with_p2p(peer).unwrap_or_else(|address| address).to_string()
 }

@@ -37,11 +37,28 @@ pub(crate) enum PortError {
         /// What the system said.
         source: io::Error,
     },
+    /// A UDP port that `--http` brings with it cannot be had.
+    #[error(
+        "--http: `{http}` brings `{address}` with it, which cannot be listened on: {source}; choose another port, or say \
+         where to --listen"
+    )]
+    Beside {
+        /// The address of `--http`.
+        http: SocketAddr,
+        /// The address that was derived from it.
+        address: Multiaddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There is no next UDP port for WebRTC-direct.
-    #[error("--http: port 65535 leaves no next UDP port for WebRTC-direct; choose a lower one, or say where to --listen")]
+    #[error(
+        "--http: port 65535 leaves no next UDP port for WebRTC-direct; choose a lower one, or say where to --listen"
+    )]
     LastPort,
     /// Port 0 was asked for and nothing was found.
-    #[error("--http: no free port was found whose number and the next are free for UDP too; choose one, or say where to --listen")]
+    #[error(
+        "--http: no free port was found whose number and the next are free for UDP too; choose one, or say where to --listen"
+    )]
     NoneFree,
 }
 
@@ -91,18 +108,30 @@ pub(crate) fn websocket(http: SocketAddr) -> Multiaddr {
     Multiaddr::empty().with(http.ip().into()).with(Protocol::Tcp(http.port())).with(Protocol::Ws("/".into()))
 }
 
-/// Whether every address can be bound; each is released at once, for the node to take.
+/// Whether every address of `--listen` can be bound; each is released at once, for the node to take.
 pub(crate) async fn check(addresses: &[Multiaddr]) -> Result<(), PortError> {
     for address in addresses {
-        let Some(socket) = socket_of(address) else { continue };
-        let bound = match socket {
-            Socket::Tcp(socket) => TcpListener::bind(socket).await.map(drop),
-            Socket::Udp(socket) => UdpSocket::bind(socket).map(drop),
-        };
         let example = || with_port_0(address).to_string();
-        bound.map_err(|source| failed("--listen", address.to_string(), example(), source))?;
+        attempt(address).await.map_err(|source| failed("--listen", address.to_string(), example(), source))?;
     }
     Ok(())
+}
+
+/// Like [`check`], for the addresses that [`beside`] derives.
+pub(crate) async fn check_beside(http: SocketAddr) -> Result<(), PortError> {
+    for address in beside(http) {
+        attempt(&address).await.map_err(|source| PortError::Beside { http, address, source })?;
+    }
+    Ok(())
+}
+
+/// Binds the socket of an address and releases it.
+async fn attempt(address: &Multiaddr) -> io::Result<()> {
+    match socket_of(address) {
+        Some(Socket::Tcp(socket)) => TcpListener::bind(socket).await.map(drop),
+        Some(Socket::Udp(socket)) => UdpSocket::bind(socket).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// The socket behind a multiaddr.
@@ -161,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn port_0_takes_one_whose_udp_neighbours_are_free() {
         let listener = bind_http(ANY, true).await.unwrap();
-        check(&beside(local(&listener))).await.unwrap();
+        check_beside(local(&listener)).await.unwrap();
     }
 
     #[tokio::test]
@@ -172,10 +201,21 @@ mod tests {
         assert!(message.contains("--metrics 127.0.0.1:0"), "{message}");
 
         let taken = UdpSocket::bind(ANY).unwrap();
-        let address: Multiaddr = format!("/ip4/127.0.0.1/udp/{}/quic-v1", taken.local_addr().unwrap().port()).parse().unwrap();
+        let address: Multiaddr =
+            format!("/ip4/127.0.0.1/udp/{}/quic-v1", taken.local_addr().unwrap().port()).parse().unwrap();
         let message = check(std::slice::from_ref(&address)).await.unwrap_err().to_string();
         assert!(message.contains(&format!("--listen: `{address}` is in use")), "{message}");
         assert!(message.contains("--listen /ip4/127.0.0.1/udp/0/quic-v1"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_beside_names_the_option_that_brought_it() {
+        let listener = bind_http(ANY, true).await.unwrap();
+        let http = local(&listener);
+        let _taken = UdpSocket::bind(http).unwrap();
+        let message = check_beside(http).await.unwrap_err().to_string();
+        let brought = format!("--http: `{http}` brings `/ip4/127.0.0.1/udp/{}/quic-v1`", http.port());
+        assert!(message.contains(&brought) && message.contains("--listen"), "{message}");
     }
 
     #[tokio::test]

@@ -102,7 +102,7 @@ export class HostedRoom extends Room {
     const now = Date.now()
     guest.recent = [...guest.recent.filter((at) => now - at < BURST_MS), now]
     if (guest.recent.length <= MAX_BURST) return true
-    if (guest.recent.length === MAX_BURST + 1) this.note(`${shortId(guest.peerId)} talks too fast; some of it is not passed on.`)
+    if (guest.recent.length === MAX_BURST + 1) guest.speaker.say({ kind: 'slow' })
     return false
   }
 

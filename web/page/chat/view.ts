@@ -11,7 +11,7 @@ export class ChatView {
   readonly #place = byId('chat')
   readonly #rooms: Room[] = []
   #shown: Room | undefined
-  #log = h('ol')
+  #log = h('div')
   #rendered = 0
   /** The parts of the shown room that change. */
   #update: () => void = () => {}
@@ -72,10 +72,22 @@ export class ChatView {
     })
     const facts = h('p', { class: 'facts', 'aria-live': 'polite' })
     const trouble = h('div')
-    this.#log = h('ol', { class: 'chat-log', 'data-testid': 'chat-log', role: 'log', 'aria-label': `Conversation in ${room.name}`, tabindex: '0' })
+    this.#log = h('div', {
+      class: 'chat-log',
+      'data-testid': 'chat-log',
+      role: 'log',
+      'aria-label': `Conversation in ${room.name}`,
+      tabindex: '0',
+    })
     this.#rendered = room.total - room.lines.length
     const input = h('input', {
-      id: 'chat-input', 'data-testid': 'chat-input', autocomplete: 'off', maxlength: String(MAX_TEXT), enterkeyhint: 'send', 'aria-label': `Say something in ${room.name}`, placeholder: 'Say something',
+      id: 'chat-input',
+      'data-testid': 'chat-input',
+      autocomplete: 'off',
+      maxlength: String(MAX_TEXT),
+      enterkeyhint: 'send',
+      'aria-label': `Say something in ${room.name}`,
+      placeholder: 'Say something',
     })
     const send = h('button', { 'data-testid': 'chat-send' }, 'Send')
     const form = h('form', { class: 'row' }, input, send)
@@ -86,7 +98,8 @@ export class ChatView {
       room.say(text)
       input.value = ''
     })
-    const leave = h('button', { type: 'button', class: 'quiet', 'data-testid': 'chat-leave', onclick: () => void this.leave(room) }, room.hosting ? 'Close room' : 'Leave')
+    const onclick = (): void => void this.leave(room)
+    const leave = h('button', { type: 'button', class: 'quiet', 'data-testid': 'chat-leave', onclick }, room.hosting ? 'Close room' : 'Leave')
     this.#place.replaceChildren(
       tabs.length > 1 ? h('div', { class: 'tabs', role: 'group', 'aria-label': 'Your rooms' }, ...tabs) : '',
       h('div', { class: 'chat-head' }, h('div', {}, h('h3', {}, room.name), facts), leave),
@@ -117,7 +130,7 @@ export class ChatView {
     const fresh = room.total - this.#rendered
     for (const line of fresh > 0 ? room.lines.slice(-fresh) : []) {
       if (line.kind === 'note') {
-        this.#log.append(h('li', { class: 'note-line' }, line.text))
+        this.#log.append(h('p', { class: 'note-line' }, line.text))
         continue
       }
       const who = line.mine ? 'you' : shortId(line.from)
@@ -125,7 +138,7 @@ export class ChatView {
       dot.style.setProperty('--hue', String(hue(line.from)))
       this.#log.append(
         h(
-          'li',
+          'div',
           { class: line.mine ? 'said mine' : 'said' },
           h('p', { class: 'who' }, dot, h('span', { title: line.from }, who), ' ', h('time', {}, clock(line.at))),
           h('p', { class: 'text' }, line.text),

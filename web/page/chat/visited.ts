@@ -93,6 +93,8 @@ export class VisitedRoom extends Room {
         return this.#over('The room is full. Try later.')
       case 'over':
         return this.#over('The host closed the room.')
+      case 'slow':
+        return this.note('You talk faster than this room passes on; some of it is lost.')
       case 'message':
         if (words.id <= this.#lastId) return
         this.#lastId = words.id

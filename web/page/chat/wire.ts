@@ -30,7 +30,7 @@ export interface Told {
 export type ToGuest =
   | { kind: 'welcome'; /** Another one after the host opened the room anew. */ room: string; members: number }
   | { kind: 'members'; members: number }
-  | { kind: 'full' | 'over' }
+  | { kind: 'full' | 'over' | 'slow' }
   | Told
 
 export interface Member {
@@ -51,6 +51,7 @@ export function isToGuest(value: unknown): value is ToGuest {
       return typeof value['members'] === 'number'
     case 'full':
     case 'over':
+    case 'slow':
       return true
     case 'message':
       return typeof value['id'] === 'number' && typeof value['from'] === 'string' && isText(value['text']) && typeof value['at'] === 'number'

@@ -29,11 +29,10 @@ export class JoiningView {
   readonly #rows = new Map<Step, Row>()
   readonly #troubles = byId('relay-troubles')
   readonly #failed = new Map<string, JoinEvent>()
-  /** Index of the step under way; all before it are done. */
-  #at = 0
-  #since = performance.now()
+  /** Steps that some relay has reached. */
+  readonly #done = new Set<Step>()
   #state: Status['state'] = 'joining'
-  #start = this.#since
+  #start = performance.now()
   #joinedMs: number | undefined
 
   constructor() {
@@ -51,9 +50,12 @@ export class JoiningView {
 
   /** Starts over: a new attempt, or the way back after the network was lost. */
   restart(from: Step): void {
-    this.#at = STEPS.findIndex(({ step }) => step === from)
-    for (const { step } of STEPS.slice(this.#at)) this.#rows.get(step)!.time.textContent = ''
-    this.#since = this.#start = performance.now()
+    this.#state = 'joining'
+    for (const { step } of STEPS.slice(STEPS.findIndex((other) => other.step === from))) {
+      this.#done.delete(step)
+      this.#rows.get(step)!.time.textContent = ''
+    }
+    this.#start = performance.now()
     this.#joinedMs = undefined
     this.#paint()
   }
@@ -87,24 +89,24 @@ export class JoiningView {
     this.#paint()
   }
 
-  /** Several relays are called side by side; the line shows the one that is furthest. */
+  /** Several relays are called side by side; each step shows when the first one reached it. */
   #reach(step: Step, relay: string): void {
     if (step !== 'dial') this.#failed.delete(relay)
-    const index = STEPS.findIndex((other) => other.step === step)
-    if (index < this.#at) return
-    const now = performance.now()
-    this.#rows.get(step)!.time.textContent = duration(now - this.#since)
-    this.#since = now
-    this.#at = index + 1
+    if (this.#done.has(step)) return
+    this.#done.add(step)
+    this.#rows.get(step)!.time.textContent = duration(performance.now() - this.#start)
+  }
+
+  #next(): { step: Step; doing: string } | undefined {
+    return STEPS.find(({ step }) => !this.#done.has(step))
   }
 
   #paint(): void {
     const stuck = this.#state === 'joining' ? this.#failed.size > 0 : this.#state !== 'ready'
-    for (const [index, { step }] of STEPS.entries()) {
-      const { item, word } = this.#rows.get(step)!
-      let state: StepState = 'waiting'
-      if (index < this.#at) state = 'done'
-      else if (index === this.#at) state = stuck ? 'failed' : 'active'
+    const next = this.#next()?.step
+    for (const [step, { item, word }] of this.#rows) {
+      let state: StepState = this.#done.has(step) ? 'done' : 'waiting'
+      if (step === next) state = stuck ? 'failed' : 'active'
       item.dataset['state'] = state
       word.textContent = `: ${WORDS[state]}`
     }
@@ -116,12 +118,12 @@ export class JoiningView {
 
   #text(): string {
     if (this.#state === 'ready') return this.#joinedMs === undefined ? 'ready' : `ready in ${duration(this.#joinedMs)}`
-    const doing = STEPS[this.#at]?.doing
+    const doing = this.#next()?.doing
     return this.#state === 'joining' && doing ? `joining: ${doing}` : this.#state
   }
 }
 
 function trouble({ relay, code, reason, retryInMs }: JoinEvent): HTMLElement {
-  const again = retryInMs === undefined ? '' : ` Called again in ${duration(retryInMs)}.`
+  const again = retryInMs === undefined ? '' : ` Trying again in ${duration(retryInMs)}.`
   return h('li', {}, h('code', {}, relay), ` ${reason ?? 'does not serve'}. `, code && h('code', { class: 'code' }, code), again)
 }

@@ -66,7 +66,11 @@ export class OfferView {
         h('div', {}, h('strong', {}, room.name), h('span', { class: 'muted' }, room.summary)),
         h('button', { type: 'button', class: 'quiet', onclick: () => this.#chat.show(room) }, 'Show'),
         copyButton('Copy link', () => linkTo(room)),
-        h('button', { type: 'button', class: 'quiet', 'data-testid': `withdraw-${index}`, onclick: () => void this.#withdraw(room) }, 'Withdraw'),
+        h(
+          'button',
+          { type: 'button', class: 'quiet', 'data-testid': `withdraw-${index}`, onclick: () => void this.#withdraw(room) },
+          'Withdraw',
+        ),
       ),
     )
     const waiting = this.#offering !== undefined && h('li', { class: 'muted', role: 'status' }, 'Offering: waiting until others can reach this page…')

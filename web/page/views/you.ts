@@ -28,26 +28,22 @@ export function showYou(node: OpenRed, kept: boolean): void {
 export class PeersView {
   readonly #list = byId('peers')
   readonly #node: OpenRed
-  #asked = false
 
   constructor(node: OpenRed) {
     this.#node = node
     setInterval(() => {
-      if (!document.hidden) void this.refresh()
+      if (!document.hidden) this.refresh()
     }, REFRESH_MS)
-    document.addEventListener('visibilitychange', () => void this.refresh())
-    void this.refresh()
+    document.addEventListener('visibilitychange', () => this.refresh())
+    this.refresh()
   }
 
-  async refresh(): Promise<void> {
-    if (this.#asked) return
-    this.#asked = true
+  refresh(): void {
     try {
-      this.#show(await this.#node.peers())
+      this.#show(this.#node.peers())
     } catch {
+      // A node that has ended has no connections.
       this.#show([])
-    } finally {
-      this.#asked = false
     }
   }
 

@@ -121,6 +121,10 @@ export class RawNode {
 
   update (op, registration, patch) {
     return this.#call(op, async () => {
+      if (this.updating) throw { code: 'NOT_FOUND', message: 'two updates of one registration at a time' }
+      this.updating = true
+      await Promise.resolve()
+      this.updating = false
       const record = this.#registrations.get(registration)
       if (!record) throw { code: 'NOT_FOUND', message: 'it was withdrawn' }
       Object.assign(record, patch, { sequence: record.sequence + 1, issuedAt: Date.now() })
@@ -136,6 +140,7 @@ export class RawNode {
       const [name, peer] = wanted.split('@')
       checkName(name)
       if (name.startsWith('never')) await new Promise(() => {})
+      if (name === 'trap') throw new WebAssembly.RuntimeError('unreachable')
       const records = this.records(name)
         .filter((record) => peer === undefined || record.provider === peer)
         .slice(0, limit)
@@ -199,20 +204,22 @@ export class RawNode {
   emit (event) { this.#events.put(event) }
   nextEvent () { return this.#events.take() }
 
-  async peers () {
+  peers () {
     const others = [...peers.values()].filter((node) => node !== this && !node.closed)
     return [
       ...(this.relay ? [this.relay] : []),
-      ...others.map((node) => ({ peerId: node.id, roles: [], path: 'relayed', transport: 'websocket', address: `/p2p-circuit/p2p/${node.id}`, since: Date.now() })),
+      ...others.map((node) => ({ peerId: node.id, roles: [], path: 'relayed', transport: 'websocket', address: `/p2p-circuit/p2p/${node.id}`, rttMs: undefined, since: Date.now() })),
     ]
   }
 
-  async stats () {
+  stats () {
     return { uptimeMs: 1, peers: 1, relays: 1, reservations: 1, bytesIn: 1, bytesOut: 1, finds: 0, findMs: 0, peerConnections: 0 }
   }
 
-  async explain (peerId) {
-    return { peerId, reachable: peers.has(peerId), code: peers.has(peerId) ? 'CONNECTED' : 'UNKNOWN', reason: 'the fake knows all' }
+  async wake () { this.woken = (this.woken ?? 0) + 1 }
+
+  explain (peerId) {
+    return peers.has(peerId) ? { code: 'RELAYED', reason: 'it is connected through a relay' } : { code: 'UNKNOWN', reason: 'nobody knows it' }
   }
 
   cancel (op) {

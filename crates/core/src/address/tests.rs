@@ -71,7 +71,8 @@ fn multiaddrs_are_taken_as_they_are_and_the_peer_apart() {
 fn whatever_is_wrong_is_named_with_the_forms_that_are_right() {
     use AddressError::*;
     let relayed = format!("/dns/r.example/tcp/443/tls/ws/p2p/{PEER}/p2p-circuit");
-    let cases: &[(&str, fn(&AddressError) -> bool)] = &[
+    type Expected = fn(&AddressError) -> bool;
+    let cases: &[(&str, Expected)] = &[
         ("", |e| matches!(e, Host { reason: "there is no host", .. } | NoPort { .. })),
         ("relay.example", |e| matches!(e, NoPort { .. })),
         ("127.0.0.1", |e| matches!(e, NoPort { .. })),
@@ -174,7 +175,9 @@ fn circuits_lead_through_the_relay_they_name() {
 
 proptest! {
     #[test]
-    fn any_text_is_an_address_or_a_clear_error(text in "\\PC{0,60}|[a-z:/.\\[\\]0-9@?#-]{0,40}|(https?|wss?)://[a-z.:0-9/]{0,30}") {
+    fn any_text_is_an_address_or_a_clear_error(
+        text in "\\PC{0,60}|[a-z:/.\\[\\]0-9@?#-]{0,40}|(https?|wss?)://[a-z.:0-9/]{0,30}",
+    ) {
         match RelayAddress::parse(&text, true) {
             Ok(address) => {
                 prop_assert_eq!(address.to_string(), text.trim());

@@ -113,7 +113,7 @@ pub fn is_provider_key(bytes: &[u8]) -> bool {
     bytes.len() == SHA2_256.len() + 32 && bytes.starts_with(&SHA2_256)
 }
 
-/// Reads a peer id that is spelled as we would spell it ourselves.
+/// Reads a peer id that is spelled as we would spell it ourselves, whatever else its parser may accept.
 fn parse_peer(text: &str) -> Result<PeerId, KeyError> {
     let peer: PeerId = text.parse().map_err(|_| KeyError::Peer)?;
     if peer.to_base58() == text { Ok(peer) } else { Err(KeyError::Peer) }

@@ -64,3 +64,28 @@ fn the_higher_sequence_is_newer() {
     let [old, new] = [7, 8].map(|sequence| record(sequence).sign(&key(1)).unwrap());
     assert!(new.is_newer_than(&old) && !old.is_newer_than(&new) && !old.is_newer_than(&old));
 }
+
+/// Made by the `PeerRecord::new_interop` of libp2p-core 0.44 with the key of seed 1.
+const OF_RUST_LIBP2P: &str = "\
+    0a24080112208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c120203011a550a260024080112208a88e3\
+    dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c10f8d084d8061a0c0a0a04c00002010601bbdd031a170a15350d\
+    72656c61792e6578616d706c6591020fa1cd032a4065080100a4277270b336901e53080ab7210e240bd8e0809e8ea419d3b35e2dd67f61\
+    631b42977e58d60ad80d4f2ec4cd4f01d3e9acff1e18197463ffc27cb202";
+
+#[test]
+fn another_implementations_record_is_read_and_written_alike() {
+    let bytes: Vec<u8> = (0..OF_RUST_LIBP2P.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&OF_RUST_LIBP2P[i..i + 2], 16).unwrap())
+        .collect();
+    let read = SignedPeerRecord::decode(&bytes).unwrap();
+    assert_eq!((read.peer(), read.record().sequence), (key(1).public().to_peer_id(), 1_795_238_008));
+    assert_eq!(
+        read.record().addresses,
+        [
+            multiaddr!(Ip4([192, 0, 2, 1]), Tcp(443_u16), Ws("/")),
+            multiaddr!(Dns("relay.example"), Udp(4001_u16), QuicV1),
+        ]
+    );
+    assert_eq!(read.record().clone().sign(&key(1)).unwrap().envelope(), bytes);
+}

@@ -169,6 +169,13 @@ fn damage_anywhere_is_noticed() {
 }
 
 #[test]
+fn what_strangers_append_does_not_make_another_record() {
+    let original = signed(record());
+    let appended = [original.envelope(), &[0x32, 1, 7]].concat();
+    assert_eq!(SignedRecord::decode(&appended).unwrap(), original);
+}
+
+#[test]
 fn a_record_signed_for_another_purpose_is_no_record() {
     let purpose = Purpose { domain: "another-domain", ..wire::PURPOSE };
     let envelope = envelope::seal(&key(1), purpose, wire::encode(&record())).unwrap();
@@ -212,6 +219,8 @@ fn a_withdrawal_outlasts_what_it_withdraws() {
     let withdrawal = record.withdrawal(NOW + MINUTE);
     assert!(withdrawal.withdrawn && withdrawal.sequence > record.sequence && withdrawal.kind.is_empty());
     assert_eq!(withdrawal.expires_at(), record.expires_at());
+    // With a clock that stands still or went back, it is newer all the same.
+    assert_eq!(record.withdrawal(NOW - MINUTE).sequence, record.sequence + 1);
     // Of a record that is about to expire, it still has the shortest lifetime there is.
     assert_eq!(record.withdrawal(NOW + 60 * MINUTE).ttl, MINUTE);
     assert!(record.withdrawal(NOW + 59 * MINUTE).sign(&key(1)).is_ok());
@@ -244,7 +253,8 @@ proptest! {
         ports in prop::collection::vec(any::<u16>(), 0..4),
         withdrawn: bool,
     ) {
-        let record = Record { kind, metadata, clusters, withdrawn, endpoints: ports.into_iter().map(endpoint).collect(), ..record() };
+        let endpoints = ports.into_iter().map(endpoint).collect();
+        let record = Record { kind, metadata, clusters, withdrawn, endpoints, ..record() };
         prop_assert_eq!(record.envelope_len(), sign_unchecked(&record, &key(1)).len());
         let signed = record.clone().sign(&key(1)).unwrap();
         prop_assert_eq!(SignedRecord::decode(signed.envelope()).unwrap().into_record(), record);

@@ -180,8 +180,8 @@ impl Response {
         message.encode_to_vec()
     }
 
-    /// Decodes the answer to `request`, taken out of its frame: it must be of the same kind, and what it says of a key or
-    /// repeats of a value must be what was sent.
+    /// Decodes the answer to `request`, taken out of its frame: it must be of the same kind, and what it says of a key
+    /// or repeats of a value must be what was sent.
     pub fn decode(request: &Request, bytes: &[u8]) -> Result<Self, KadError> {
         let message = Parts::read(bytes)?;
         let peers = |list: &[&[u8]]| list.iter().filter_map(|bytes| read_peer(bytes)).collect();

@@ -2,10 +2,10 @@
 
 use std::error::Error as StdError;
 
-use libp2p::{TransportError, relay, swarm::DialError};
+use libp2p::{Multiaddr, PeerId, TransportError, core::ConnectedPoint, multiaddr::Protocol, relay, swarm::DialError};
 use openred_core::DialFailure;
 
-use super::Relayed;
+use crate::shared::Relayed;
 
 /// The innermost reason of an error: the wrappers around it say where it passed, not what it was.
 pub(super) fn cause(error: &(dyn StdError + 'static)) -> String {
@@ -34,6 +34,18 @@ pub(super) fn dial_failure(error: &DialError) -> DialFailure {
             if reasons.is_empty() { DialFailure::Unsupported } else { DialFailure::Failed(reasons.join("; ")) }
         }
         other => DialFailure::Failed(cause(other)),
+    }
+}
+
+/// Where a peer is seen from here. Of a peer that came in through a circuit libp2p tells the id alone; the relay stands in
+/// the address it was listened for.
+pub(super) fn remote_address(endpoint: &ConnectedPoint, peer: PeerId) -> Multiaddr {
+    match endpoint {
+        ConnectedPoint::Listener { local_addr, .. } if endpoint.is_relayed() => {
+            let circuit = local_addr.iter().take_while(|protocol| !matches!(protocol, Protocol::P2pCircuit));
+            circuit.chain([Protocol::P2pCircuit, Protocol::P2p(peer)]).collect()
+        }
+        _ => endpoint.get_remote_address().clone(),
     }
 }
 

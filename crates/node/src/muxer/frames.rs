@@ -35,14 +35,20 @@ pub(super) struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Data,
-    /// A window update, a ping or a farewell. The last two belong to no stream and carry number 0.
-    Other,
+    /// A window update.
+    Window,
+    /// A ping or a farewell, which belong to no stream, and whose flags mean something else.
+    Session,
 }
 
 impl Frame {
     fn parse(header: [u8; HEADER]) -> Self {
         let [_, kind, flags @ .., s0, s1, s2, s3, l0, l1, l2, l3] = header;
-        let kind = if kind == 0 { Kind::Data } else { Kind::Other };
+        let kind = match kind {
+            0 => Kind::Data,
+            1 => Kind::Window,
+            _ => Kind::Session,
+        };
         let flags = u16::from_be_bytes(flags);
         Self {
             kind,
@@ -143,7 +149,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Frames<C> {
         let length = ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
         let mut rest = &buf[..length];
         while let Some((frame, after)) = this.incoming.next(rest) {
-            this.ledger.received(&frame)?;
+            if frame.kind != Kind::Session {
+                this.ledger.received(&frame)?;
+            }
             rest = after;
         }
         Poll::Ready(Ok(length))
@@ -157,7 +165,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<C> {
         let length = ready!(Pin::new(&mut this.socket).poll_write(cx, buf))?;
         let mut rest = &buf[..length];
         while let Some((frame, after)) = this.outgoing.next(rest) {
-            this.ledger.sent(&frame);
+            if frame.kind != Kind::Session {
+                this.ledger.sent(&frame);
+            }
             rest = after;
         }
         Poll::Ready(Ok(length))

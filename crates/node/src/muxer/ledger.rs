@@ -94,7 +94,7 @@ impl Ledger {
         }
     }
 
-    /// A frame has been read from the connection.
+    /// A frame of a stream has been read from the connection.
     pub(super) fn received(&self, frame: &Frame) -> io::Result<()> {
         let mut state = self.lock();
         if frame.syn {
@@ -118,7 +118,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A frame has been written to the connection.
+    /// A frame of a stream has been written to the connection.
     pub(super) fn sent(&self, frame: &Frame) {
         if !(frame.fin || frame.rst) {
             return;

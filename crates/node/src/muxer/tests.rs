@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use futures::{AsyncReadExt, AsyncWriteExt, future::poll_fn};
 use tokio::{
     io::DuplexStream,
@@ -224,9 +222,15 @@ async fn closing_the_connection_wakes_who_reads_and_who_writes() {
     let (mut reading, _far) = ask(&client, &mut server, b"r").await;
     let (mut writing, _full) = ask(&client, &mut server, b"w").await;
     let read = tokio::spawn(async move { read_rest(&mut reading).await });
-    let write = tokio::spawn(async move { write_until_error(&mut writing).await });
-    // Until the window is full, the writer writes.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let (tell, window_full) = oneshot::channel();
+    let write = tokio::spawn(async move {
+        // One byte of the window has been used for the request.
+        writing.write_all(&vec![0; yamux::DEFAULT_CREDIT as usize - 1]).await.unwrap();
+        tell.send(()).unwrap();
+        write_until_error(&mut writing).await
+    });
+    window_full.await.unwrap();
+    tokio::task::yield_now().await;
     assert!(!read.is_finished() && !write.is_finished());
     client.close();
     assert_eq!(read.await.unwrap(), (vec![], Some(io::ErrorKind::ConnectionAborted)));

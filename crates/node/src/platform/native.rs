@@ -3,6 +3,9 @@
 pub mod incoming;
 pub mod webrtc;
 
+#[cfg(test)]
+mod tests;
+
 use std::{io, pin::Pin, time::Duration};
 
 use futures::future::Either;

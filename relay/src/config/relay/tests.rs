@@ -8,10 +8,10 @@ use crate::cli::{Cli, Command};
 /// The configuration that a command line gives, with a file if there is one. The environment is not read: process tests
 /// cover it.
 fn config(arguments: &[&str], file: Option<&str>) -> Result<RelayConfig, String> {
-    let command = Cli::command().mut_subcommand("relay", |relay| {
-        relay.mut_args(|argument| argument.env(None::<&'static str>))
-    });
-    let matches = command.try_get_matches_from(["openred", "relay"].iter().chain(arguments)).map_err(|e| e.to_string())?;
+    let command =
+        Cli::command().mut_subcommand("relay", |relay| relay.mut_args(|argument| argument.env(None::<&'static str>)));
+    let matches =
+        command.try_get_matches_from(["openred", "relay"].iter().chain(arguments)).map_err(|e| e.to_string())?;
     let Command::Relay(options) = Cli::from_arg_matches(&matches).unwrap().command else { panic!("not `relay`") };
     let matches = matches.subcommand_matches("relay").unwrap();
     let sources = match file {

@@ -41,6 +41,11 @@ fn foreign_and_crooked_keys_are_told_apart() {
     assert_eq!(parse("/openred/main/service/chess/"), KeyError::Peer);
     assert_eq!(parse(&format!("/openred/main/service/chess/{}/x", peer())), KeyError::Peer);
     assert_eq!(parse("/openred/main/peer/nobody"), KeyError::Peer);
+    // The same peer as the text of a CID.
+    assert_eq!(
+        parse("/openred/main/peer/bafzaajaiaejcbsuqlkb7fy5hmfwm3gsg2kzkb6ldxc7xvkacjlqwf2tzcbbhsyk2"),
+        KeyError::Peer
+    );
     assert_eq!(parse(&"x".repeat(513)), KeyError::TooLong { bytes: 513 });
     assert_eq!(Key::parse(&main(), b"/openred/main/service/\xff").unwrap_err(), KeyError::Unknown);
 }

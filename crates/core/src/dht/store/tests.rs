@@ -313,8 +313,9 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let record = (1..4_u8, 0..6_u8, any::<bool>());
     let step = prop_oneof![
-        4 => (1..4_u8, 0..6_u8, any::<bool>()).prop_map(|(seed, name, withdrawn)| Step::Record { seed, name, withdrawn }),
+        4 => record.prop_map(|(seed, name, withdrawn)| Step::Record { seed, name, withdrawn }),
         1 => (1..4_u8).prop_map(|seed| Step::Addresses { seed }),
         2 => (1..4_u8, 0..6_u8).prop_map(|(seed, name)| Step::Provider { seed, name }),
         2 => (1..50_u64).prop_map(|minutes| Step::Wait { minutes }),

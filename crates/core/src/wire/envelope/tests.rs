@@ -61,6 +61,9 @@ fn what_strangers_append_is_dropped() {
     // The last of two equal fields counts.
     let twice = [&[0x1a, 1, b'x'][..], &sealed()].concat();
     assert_eq!(open(&twice, TEST).unwrap().canonical, sealed());
+    let public_key = [key().public().encode_protobuf(), vec![0x18, 1]].concat();
+    let in_the_key = Envelope { public_key, ..parts() }.encode_to_vec();
+    assert_eq!(open(&in_the_key, TEST).unwrap().canonical, sealed());
 }
 
 #[test]

@@ -37,7 +37,8 @@ fn generate() -> Certificate {
 }
 
 fn parse(pem: &str) -> io::Result<Certificate> {
-    Certificate::from_pem(pem).map_err(|error| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("not a WebRTC certificate: {error}"))
-    })
+    let invalid = |reason: String| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("not a WebRTC certificate: {reason}"))
+    };
+    Certificate::from_pem(pem).map_err(|error| invalid(error.to_string()))
 }

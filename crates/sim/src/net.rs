@@ -1,0 +1,301 @@
+//! The network and its verbs.
+
+mod connect;
+mod carry;
+mod exchange;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use fastrand::Rng;
+use libp2p_identity::{Keypair, PeerId};
+use multiaddr::Multiaddr;
+use openred_core::{
+    Config, Error, Machine, OpId, Outcome, RegistrationId, Response, Role,
+    address::RelayAddress,
+    event::{Event, State},
+    find::{FindOptions, Found, Layer},
+    name::NetworkName,
+    open::Target,
+    publish::{Offer, OfferPatch},
+};
+
+use crate::{
+    Latency, Time,
+    node::{Books, Clock, Fate, Mind, Node, NodeId},
+    queue::Queue,
+    trace::Trace,
+    wire::{Attempt, AttemptId, Happening, Hops, Wire, WireId},
+};
+
+/// Time that an application gives an order: the npm contract's default.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Time beyond its limit in which an order must be answered: a timer may be late.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Events at one instant after which it is believed to go on for ever.
+const MAX_AT_ONE_INSTANT: u64 = 1_000_000;
+
+/// Places a relay gives: the real shell's default.
+const PLACES: usize = 1024;
+
+/// One order of an application that was given and not waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order {
+    node: NodeId,
+    life: u64,
+    op: OpId,
+}
+
+/// A simulated network. See the crate's documentation.
+pub struct Net {
+    /// How long packets travel.
+    pub latency: Latency,
+    seed: u64,
+    rng: Rng,
+    now: Duration,
+    queue: Queue<Happening>,
+    /// What is on its way through a silence.
+    held: Vec<Happening>,
+    nodes: Vec<Node>,
+    by_address: BTreeMap<Multiaddr, NodeId>,
+    by_peer: BTreeMap<PeerId, NodeId>,
+    wires: BTreeMap<WireId, Wire>,
+    attempts: BTreeMap<AttemptId, Attempt>,
+    next_id: u64,
+    /// Pending orders, so that waiting for all of them is cheap.
+    pending: usize,
+    at_instant: u64,
+    trace: Trace,
+}
+
+impl Net {
+    /// An empty network. Everything that happens in it follows from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        Self {
+            latency: Latency::new(rng.u64(..)),
+            seed,
+            rng,
+            now: Duration::ZERO,
+            queue: Queue::new(),
+            held: Vec::new(),
+            nodes: Vec::new(),
+            by_address: BTreeMap::new(),
+            by_peer: BTreeMap::new(),
+            wires: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            next_id: 0,
+            pending: 0,
+            at_instant: 0,
+            trace: Trace::new(seed),
+        }
+    }
+
+    // Who takes part.
+
+    /// A relay that nobody sends anywhere.
+    pub fn relay(&mut self) -> NodeId {
+        self.relay_knowing(&[])
+    }
+
+    /// A relay with these bootstrap relays.
+    pub fn relay_knowing(&mut self, relays: &[NodeId]) -> NodeId {
+        self.relay_with(relays, |_| {})
+    }
+
+    /// A relay with other settings than the default.
+    pub fn relay_with(&mut self, relays: &[NodeId], set: impl FnOnce(&mut Config)) -> NodeId {
+        self.add(Role::Relay, relays, set)
+    }
+
+    /// A client that is configured with these relays.
+    pub fn client(&mut self, relays: &[NodeId]) -> NodeId {
+        self.client_with(relays, |_| {})
+    }
+
+    /// A client with other settings than the default.
+    pub fn client_with(&mut self, relays: &[NodeId], set: impl FnOnce(&mut Config)) -> NodeId {
+        self.add(Role::Client, relays, set)
+    }
+
+    /// A DHT server without rules, which answers every request with what `answer` says.
+    pub fn hostile(&mut self, answer: impl FnMut(&[u8]) -> Response + 'static) -> NodeId {
+        let id = self.register(Role::Relay, &[], |_| {});
+        self.nodes[id.0].mind = Mind::Hostile(Box::new(answer));
+        id
+    }
+
+    fn add(&mut self, role: Role, relays: &[NodeId], set: impl FnOnce(&mut Config)) -> NodeId {
+        let id = self.register(role, relays, set);
+        self.start(id);
+        id
+    }
+
+    fn register(&mut self, role: Role, relays: &[NodeId], set: impl FnOnce(&mut Config)) -> NodeId {
+        let id = NodeId(self.nodes.len());
+        let mut seed = [0; 32];
+        seed.fill_with(|| self.rng.u8(..));
+        let keypair = Keypair::ed25519_from_bytes(seed).expect("32 bytes are a key");
+        let peer = keypair.public().to_peer_id();
+        let address = (role == Role::Relay).then(|| {
+            let (high, low) = (id.0 / 250, id.0 % 250 + 1);
+            format!("/ip4/10.0.{high}.{low}/tcp/80/ws").parse().expect("a multiaddr")
+        });
+        let relays = relays.iter().map(|relay| self.address_of(*relay)).collect();
+        let mut config = Config::new(NetworkName::default(), role, relays);
+        set(&mut config);
+        self.by_peer.insert(peer, id);
+        self.by_address.extend(address.clone().map(|address| (address, id)));
+        self.nodes.push(Node {
+            keypair,
+            peer,
+            config,
+            address,
+            mind: Mind::Dead,
+            life: 0,
+            clock: Clock { started: self.now, skew_ms: 0 },
+            silent: false,
+            zone: 0,
+            places: PLACES,
+            books: Books::default(),
+        });
+        id
+    }
+
+    fn address_of(&self, relay: NodeId) -> RelayAddress {
+        let address = self.nodes[relay.0].address.as_ref().expect("only relays have addresses");
+        RelayAddress::parse(&address.to_string(), false).expect("a relay's address")
+    }
+
+    fn start(&mut self, id: NodeId) {
+        let seed = self.rng.u64(..);
+        let node = &mut self.nodes[id.0];
+        node.life += 1;
+        node.clock.started = self.now;
+        node.books = Books { events: std::mem::take(&mut node.books.events), ..Books::default() };
+        let now = node.clock.now(self.now);
+        let machine = Machine::new(node.config.clone(), node.keypair.clone(), seed, now);
+        node.mind = Mind::Machine(Box::new(machine));
+        if let Some(address) = node.address.clone() {
+            self.tell(id, openred_core::Input::Reachable { address });
+        }
+        self.settle(id);
+    }
+
+    // What befalls them.
+
+    /// The node dies: its connections close at once, dials to it are refused.
+    pub fn kill(&mut self, id: NodeId) {
+        self.trace.note(self.now, id, &"is killed");
+        self.nodes[id.0].mind = Mind::Dead;
+        self.attempts.retain(|_, attempt| attempt.node != id);
+        for wire in self.nodes[id.0].books.wires.clone() {
+            self.close_end(wire, id);
+        }
+        let node = &mut self.nodes[id.0];
+        for fate in node.books.orders.values_mut() {
+            if matches!(fate, Fate::Pending { .. }) {
+                *fate = Fate::Lost;
+                self.pending -= 1;
+            }
+        }
+        node.silent = false;
+        self.release();
+    }
+
+    /// The node starts again, with its identity and address and an empty memory.
+    pub fn restart(&mut self, id: NodeId) {
+        if self.nodes[id.0].is_alive() {
+            self.kill(id);
+        }
+        self.start(id);
+    }
+
+    /// The node becomes a black hole: nothing reaches it, nothing leaves it, nothing is refused. It lives on.
+    pub fn silence(&mut self, id: NodeId) {
+        self.trace.note(self.now, id, &"falls silent");
+        self.nodes[id.0].silent = true;
+    }
+
+    /// The node is heard again.
+    pub fn unsilence(&mut self, id: NodeId) {
+        self.trace.note(self.now, id, &"is heard again");
+        self.nodes[id.0].silent = false;
+        self.release();
+    }
+
+    /// Cuts the network: these nodes hear each other only, and everybody else does not hear them.
+    pub fn partition(&mut self, island: &[NodeId]) {
+        let zone = self.nodes.iter().map(|node| node.zone).max().unwrap_or(0) + 1;
+        for id in island {
+            self.trace.note(self.now, *id, &"is cut off");
+            self.nodes[id.0].zone = zone;
+        }
+    }
+
+    /// Ends every silence and every partition.
+    pub fn heal(&mut self) {
+        for node in &mut self.nodes {
+            (node.silent, node.zone) = (false, 0);
+        }
+        self.release();
+    }
+
+    /// Moves a node's wall clock; its monotonic clock does not notice.
+    pub fn jump_clock(&mut self, id: NodeId, milliseconds: i64) {
+        self.nodes[id.0].clock.skew_ms += milliseconds;
+    }
+
+    /// How many places a relay gives from here on.
+    pub fn set_places(&mut self, relay: NodeId, places: usize) {
+        self.nodes[relay.0].places = places;
+    }
+
+    fn blocked(&self, hops: Hops) -> bool {
+        hops.pairs().any(|(from, to)| {
+            let (from, to) = (&self.nodes[from.0], &self.nodes[to.0]);
+            from.silent || to.silent || from.zone != to.zone
+        })
+    }
+
+    /// What was held goes on its way, where the way is free again.
+    fn release(&mut self) {
+        for happening in std::mem::take(&mut self.held) {
+            match happening.hops() {
+                Some(hops) if !self.blocked(hops) => {
+                    let travel = self.travel(hops, 1);
+                    self.after(travel, happening);
+                }
+                _ => self.held.push(happening),
+            }
+        }
+    }
+
+    // What applications order.
+
+    /// Begins to wait for the node to join.
+    pub fn ready(&mut self, id: NodeId) -> Order {
+        self.order(id, "ready".to_owned(), LIMIT, |machine, op, now| machine.ready(op, LIMIT, now))
+    }
+
+    /// Waits until the node has joined.
+    pub fn join(&mut self, id: NodeId) -> Result<(), Error> {
+        let order = self.ready(id);
+        self.wait(order).map(drop)
+    }
+
+    /// Begins to offer a service, and serves its streams.
+    pub fn provide(&mut self, id: NodeId, name: &str) -> Order {
+        self.provide_with(id, name, |_| {})
+    }
+
+    /// Begins to offer a service with more than a name.
+    pub fn provide_with(&mut self, id: NodeId, name: &str, set: impl FnOnce(&mut Offer)) -> Order {
+        let name = name.parse().expect("a service name");
+        self.nodes[id.0].books.handlers.insert(name);
+        let mut offer = Offer::new(self.name(id, name_of(&self.nodes[id.0])));
+        set(&mut offer);
+        self.order(id, format!("provide {}", offer.name), LIMIT, |machine, op, now| machine.provide(op, offer, LIMIT, now))
+    }
+}

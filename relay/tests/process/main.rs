@@ -1,0 +1,6 @@
+//! The real program, started as a process: what an operator and a script see of it.
+
+mod commands;
+mod http;
+mod relay;
+mod support;

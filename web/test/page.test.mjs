@@ -1,0 +1,66 @@
+/** Parts of the page that decide something: hints for names, and the words of a chat room. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { nameHint, targetHint } from '../node_modules/.cache/unit/names.mjs'
+import { hear, isToGuest, isToHost, MAX_TEXT, Speaker } from '../node_modules/.cache/unit/wire.mjs'
+import { fails, join, pair, settled } from './world.mjs'
+
+/** The same vectors that the Rust side is held to. */
+const { networks, services, targets } = JSON.parse(readFileSync(new URL('../../tests/vectors/names.json', import.meta.url), 'utf8'))
+
+test('name hints agree with the network on what a name is', () => {
+  for (const name of services.valid) assert.equal(nameHint(name), undefined, JSON.stringify(name))
+  for (const { text } of services.invalid) assert.equal(typeof nameHint(text), 'string', JSON.stringify(text))
+  for (const { text } of targets.valid) assert.equal(targetHint(text), undefined, text)
+  for (const { text } of targets.invalid) assert.equal(typeof targetHint(text), 'string', text)
+  assert.match(nameHint('Tea'), /lower case: tea/)
+})
+
+test('network names are checked by the same rule as in Rust', async () => {
+  for (const network of networks.valid) await (await join({ network })).close()
+  for (const { text, code } of networks.invalid) await fails(() => join({ network: text }), code)
+})
+
+test('chat words are checked before they are used', () => {
+  assert.ok(isToHost({ text: 'hello' }))
+  for (const words of [null, 1, 'x', {}, { text: 1 }, { text: '' }, { text: ' \n' }, { text: 'x'.repeat(MAX_TEXT + 1) }]) assert.ok(!isToHost(words))
+  assert.ok(isToGuest({ kind: 'welcome', room: '1', members: 2 }))
+  assert.ok(isToGuest({ kind: 'message', id: 1, from: 'a', text: 'x', at: 1 }))
+  for (const words of [null, {}, { kind: 'other' }, { kind: 'welcome' }, { kind: 'members', members: 'x' }, { kind: 'message', id: 1, from: 'a', text: 1, at: 1 }]) {
+    assert.ok(!isToGuest(words))
+  }
+})
+
+test('words come out as they went in, however the bytes are cut', async () => {
+  const bytes = new TextEncoder().encode('{"text":"thé"}\n{"text":"日本"}\n')
+  const readable = new ReadableStream({
+    start (controller) {
+      for (const byte of bytes) controller.enqueue(new Uint8Array([byte]))
+      controller.close()
+    },
+  })
+  const heard = []
+  for await (const words of hear(readable)) heard.push(words)
+  assert.deepEqual(heard, [{ text: 'thé' }, { text: '日本' }])
+})
+
+test('a line without end, and one that is no JSON, end the hearing', async () => {
+  for (const text of ['x'.repeat(20_000), 'no json\n', '\xff\xfe']) {
+    const bytes = Buffer.from(text, 'latin1')
+    await assert.rejects(hear(new Blob([bytes]).stream()).next(), JSON.stringify(text.slice(0, 10)))
+  }
+})
+
+test('who does not listen is let go', async () => {
+  let deaf
+  const { guest, host } = await pair('room', (stream) => { deaf = stream })
+  const stream = await guest.open('room')
+  const speaker = new Speaker(stream)
+  for (let n = 0; n < 200; n++) {
+    speaker.say({ text: 'x'.repeat(10_000) })
+    await settled()
+  }
+  await fails(() => deaf.readable.getReader().read(), 'STREAM_RESET')
+  await Promise.all([guest.close(), host.close()])
+})
