@@ -84,6 +84,8 @@ pub(crate) fn app(shared: Arc<Shared>) -> Router {
         .route("/bootstrap.json", get(bootstrap::document))
         .route("/npm/", get(page::npm_index))
         .route("/npm/{*path}", get(page::npm_file))
+        // Set before the layer, so that a browser's preflight request meets the layer first.
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(any_origin);
     Router::new()
         .route("/", get(page::root))

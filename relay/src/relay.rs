@@ -52,7 +52,8 @@ pub(crate) async fn run(config: RelayConfig) -> Result<(), Failure> {
         Signals::listen().map_err(|error| Failure::Failed(format!("signals cannot be received: {error}")))?;
     let relay = tokio::select! {
         started = Relay::start(config) => started?,
-        code = signals.next() => std::process::exit(code),
+        // Nobody relies on it yet.
+        _ = signals.next() => return Ok(()),
     };
     relay.announce();
     let crashed = tokio::select! {

@@ -28,7 +28,7 @@ export function rounds (usual) {
 
 /** Lines of text in columns; numbers are rounded to one place after the point. */
 export function table (header, rows) {
-  const cells = [header, ...rows].map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toFixed(cell < 10 ? 2 : 1) : String(cell ?? '-'))))
+  const cells = [header, ...rows].map((row) => row.map((cell) => (Number.isFinite(cell) ? cell.toFixed(cell < 10 ? 2 : 1) : Number.isNaN(cell) ? '-' : String(cell ?? '-'))))
   const widths = header.map((_, column) => Math.max(...cells.map((row) => row[column].length)))
   const line = (row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join('  ')
   return [line(cells[0]), widths.map((width) => '-'.repeat(width)).join('  '), ...cells.slice(1).map(line)].join('\n')

@@ -320,6 +320,8 @@ pub enum Outcome {
 pub enum Timer {
     /// A relay is to be tried again, or an attempt has taken too long.
     Join,
+    /// Fewer relays are connected than wanted, and some are known.
+    Company,
     /// A DHT request or query has waited long enough.
     Dht,
     /// A lookup's time budget or settling window ends.

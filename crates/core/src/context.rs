@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     event::Event,
     links::Links,
+    orders::Orders,
     time::Now,
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Context<'a> {
     pub(crate) links: &'a mut Links,
     pub(crate) rng: &'a mut Rng,
     pub(crate) outputs: &'a mut VecDeque<Output>,
+    pub(crate) orders: &'a mut Orders,
 }
 
 /// How far a wish to be connected has come.
@@ -50,6 +52,7 @@ impl Context<'_> {
     }
 
     pub(crate) fn done(&mut self, op: OpId, outcome: Result<Outcome, Error>) {
+        self.orders.remove(&op);
         self.outputs.push_back(Output::Done { op, outcome });
     }
 

@@ -20,7 +20,7 @@ use crate::{
     dht::{Dht, LookupId, Want, key::Key},
     event::Event,
     name::ServiceTarget,
-    record::Record,
+    record::{Record, SignedRecord},
 };
 
 /// Shortest and longest settling window. The lower one lets answers that are already on their way arrive; guesses.
@@ -141,6 +141,17 @@ struct Find {
     settled: Option<Duration>,
 }
 
+/// What to look for.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) target: ServiceTarget,
+    pub(crate) options: FindOptions,
+    /// What this node itself offers under the name.
+    pub(crate) own: Vec<SignedRecord>,
+    /// Whether the DHT can be asked yet.
+    pub(crate) ready: bool,
+}
+
 /// A find that has ended.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -169,19 +180,10 @@ impl Finds {
         })
     }
 
-    /// Starts a find; `ready` tells whether the DHT can be asked yet.
-    pub(crate) fn start(
-        &mut self,
-        cx: &mut Context<'_>,
-        dht: &mut Dht,
-        asker: Asker,
-        target: ServiceTarget,
-        options: FindOptions,
-        own: &[crate::record::SignedRecord],
-        ready: bool,
-    ) {
+    pub(crate) fn start(&mut self, cx: &mut Context<'_>, dht: &mut Dht, asker: Asker, order: Order) {
+        let Order { target, options, own, ready } = order;
         let mut union = Bundle::new(key(cx, &target));
-        for record in own {
+        for record in &own {
             // A record that this node signed itself belongs under its own name's key.
             let _ = union.merge(record.clone(), cx.now);
         }

@@ -34,6 +34,7 @@ mod context;
 mod join;
 mod links;
 mod machine;
+mod orders;
 mod reservations;
 
 pub mod address;

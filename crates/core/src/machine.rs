@@ -5,7 +5,7 @@
 //! randomness; two machines given the same inputs do the same.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     time::Duration,
 };
 
@@ -23,11 +23,12 @@ use crate::{
     dht::{Dht, LookupId, News, Want, store::Store},
     error::Error,
     event::{Event, JoinStage, Path, State, Status},
-    find::{Asker, FindOptions, Finds, Finished},
+    find::{self, Asker, FindOptions, Finds, Finished},
     join::Join,
     links::{Link, Links},
     name::ServiceTarget,
     open::{Openings, Target},
+    orders::{Order, OrderKind, Orders},
     publish::{Offer, OfferPatch, Publisher},
     reservations::Reservations,
     time::Now,
@@ -42,6 +43,9 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Time for withdrawals to reach their holders when the node closes.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Time between two attempts to find company: a relay that restarts is back in seconds. A guess.
+const COMPANY_PAUSE: Duration = Duration::from_secs(3);
 
 /// A timer that fires later than this was held back: a page in the background, a machine that slept.
 const LATE: Duration = Duration::from_secs(2);
@@ -119,22 +123,6 @@ pub struct Explanation {
     pub reason: String,
 }
 
-#[derive(Debug)]
-struct Order {
-    kind: OrderKind,
-    what: &'static str,
-    limit: Duration,
-    deadline: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OrderKind {
-    Join,
-    Publish,
-    Open,
-    Close,
-}
-
 /// One node's decisions. See the crate's documentation for how a shell drives it.
 #[derive(Debug)]
 pub struct Machine {
@@ -148,12 +136,14 @@ pub struct Machine {
     publisher: Publisher,
     finds: Finds,
     openings: Openings,
-    orders: BTreeMap<OpId, Order>,
+    orders: Orders,
     /// Addresses known to lead to this node without a relay.
     public: Vec<Multiaddr>,
     status: Status,
     refresh: Option<LookupId>,
     refresh_at: Option<Duration>,
+    /// When strangers may be dialled again for company.
+    company_at: Duration,
     stats: Stats,
     outputs: VecDeque<Output>,
 }
@@ -177,11 +167,12 @@ impl Machine {
             publisher: Publisher::new(keypair),
             finds: Finds::default(),
             openings: Openings::default(),
-            orders: BTreeMap::new(),
+            orders: Orders::new(),
             public: Vec::new(),
             status: Status { state, reason: None },
             refresh: None,
             refresh_at: None,
+            company_at: Duration::ZERO,
             stats: Stats::default(),
             outputs: VecDeque::new(),
             config,
@@ -235,6 +226,11 @@ impl Machine {
             routing_table: self.dht.table.len(),
             ..self.stats.clone()
         }
+    }
+
+    /// What this node holds for others.
+    pub fn store(&self) -> &Store {
+        &self.dht.store
     }
 
     /// The addresses at which others reach this node, without the final `/p2p`.
@@ -336,8 +332,11 @@ impl Machine {
         self.advance(now);
     }
 
-    /// The caller of an order gave it up: it ends with [`Error::Aborted`].
+    /// The caller of an order gave it up: it ends with [`Error::Aborted`], unless it has ended.
     pub fn cancel(&mut self, op: OpId, now: Now) {
+        if !self.orders.contains_key(&op) && !self.finds.orders().any(|find| find == op) {
+            return;
+        }
         self.give_up(op, now);
         self.done(op, Err(Error::Aborted));
         self.advance(now);
@@ -468,6 +467,7 @@ impl Machine {
         let join = self.links.next_deadline().into_iter().chain(self.join.next_deadline()).min();
         [
             (join, Timer::Join),
+            (self.missing_company().map(|_| self.company_at), Timer::Company),
             (self.dht.next_deadline().into_iter().chain(self.refresh_at).min(), Timer::Dht),
             (self.finds.next_deadline(), Timer::Find),
             (self.publisher.next_deadline(ready), Timer::Publish),
@@ -671,7 +671,7 @@ impl Machine {
         let mut parts = self.parts(now);
         let mut own = parts.publisher.own(&target.name);
         own.retain(|_| target.provider.is_none_or(|provider| provider == parts.cx.local));
-        parts.finds.start(&mut parts.cx, parts.dht, asker, target, options, &own, ready);
+        parts.finds.start(&mut parts.cx, parts.dht, asker, find::Order { target, options, own, ready });
     }
 
     fn finish_find(&mut self, finished: Finished, now: Now) {
@@ -709,21 +709,23 @@ impl Machine {
 
     /// Stays connected to a few relays more than it needs.
     fn keep_company(&mut self, now: Now) {
-        if !self.is_ready() {
-            return;
-        }
+        let Some(missing) = self.missing_company().filter(|_| self.company_at <= now.elapsed) else { return };
+        self.company_at = now.elapsed + COMPANY_PAUSE;
         let mut parts = self.parts(now);
-        let wanted = if parts.cx.config.role == Role::Relay { RELAY_MESH } else { parts.cx.config.relay_links };
-        let connected = parts.cx.links.peers().filter(|(_, peer)| peer.server).count();
-        if connected >= wanted {
-            return;
-        }
         let position = crate::dht::key::Position::of_peer(&parts.cx.local);
-        let known = parts.dht.table.closest(&position, wanted * 2);
+        let known = parts.dht.table.closest(&position, RELAY_MESH * 2);
         let strangers = known.iter().filter(|known| !parts.cx.links.is_connected(&known.peer)).cloned().collect::<Vec<_>>();
-        for known in strangers.into_iter().take(wanted - connected) {
+        for known in strangers.into_iter().take(missing) {
             parts.cx.connect(known.peer, &known.addresses);
         }
+    }
+
+    /// How many relays more this node would be connected to, if it knows any.
+    fn missing_company(&self) -> Option<usize> {
+        let wanted = if self.config.role == Role::Relay { RELAY_MESH } else { self.config.relay_links };
+        let connected = self.links.peers().filter(|(_, peer)| peer.server).count();
+        let wanted = wanted.min(self.dht.table.len());
+        (self.is_ready() && connected < wanted).then(|| wanted - connected)
     }
 
     fn endpoints_changed(&mut self, now: Now) {
@@ -837,6 +839,7 @@ impl Machine {
                 links: &mut self.links,
                 rng: &mut self.rng,
                 outputs: &mut self.outputs,
+                orders: &mut self.orders,
             },
             join: &mut self.join,
             reservations: &mut self.reservations,

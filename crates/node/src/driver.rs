@@ -107,6 +107,8 @@ pub(crate) enum Done {
     Stream(ServiceStream),
 }
 
+/// Lives for one turn of the loop and is stored nowhere, so its size costs nothing.
+#[allow(clippy::large_enum_variant)]
 enum Wake {
     Swarm(SwarmEvent<BehaviourEvent>),
     Command(Option<Command>),
@@ -460,12 +462,13 @@ impl Driver {
                 failed_dial(dial, translate::dial_failure(&error))
             }
             SwarmEvent::NewListenAddr { listener_id, address } => {
-                if let Some(bound) = self.books.listening.remove(&listener_id) {
-                    let _ = bound.send(Ok(address.clone()));
-                }
                 let own = !self.books.reservations.contains_key(&listener_id);
                 if own && self.announce_listeners {
-                    self.announce(address);
+                    self.announce(address.clone());
+                }
+                if let Some(bound) = self.books.listening.remove(&listener_id) {
+                    // Whoever started the node may have gone.
+                    let _ = bound.send(Ok(address));
                 }
                 return;
             }

@@ -1,7 +1,8 @@
 //! The libp2p shell around `openred-core`, native and in the browser.
 //!
 //! [`Node`] is what applications hold. Behind it one task, the driver, owns a libp2p swarm and a core machine and
-//! translates between them; see `ARCHITECTURE.md` for where things are.
+//! translates between them.
+#![doc = include_str!("../../ARCHITECTURE.md")]
 
 mod behaviour;
 mod command;

@@ -1,5 +1,7 @@
 //! Swarms on loopback sockets, for the tests of this crate.
 
+use std::{convert::Infallible, pin::pin};
+
 use futures::{
     StreamExt,
     future::{Either, select},
@@ -66,6 +68,18 @@ pub(crate) async fn drive<A: NetworkBehaviour, B: NetworkBehaviour, T>(
         if let Some(found) = done(event) {
             return found;
         }
+    }
+}
+
+/// Drives two swarms while something else goes on.
+pub(crate) async fn during<A: NetworkBehaviour, B: NetworkBehaviour, T>(
+    near: &mut Swarm<A>,
+    far: &mut Swarm<B>,
+    work: impl Future<Output = T>,
+) -> T {
+    match select(pin!(drive(near, far, |_| None::<Infallible>)), pin!(work)).await {
+        Either::Left((never, _)) => match never {},
+        Either::Right((result, _)) => result,
     }
 }
 

@@ -1,51 +1,33 @@
 //! The network and its verbs.
 
-mod connect;
 mod carry;
+mod connect;
 mod exchange;
+mod hostile;
+mod look;
+mod orders;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use fastrand::Rng;
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
-use openred_core::{
-    Config, Error, Machine, OpId, Outcome, RegistrationId, Response, Role,
-    address::RelayAddress,
-    event::{Event, State},
-    find::{FindOptions, Found, Layer},
-    name::NetworkName,
-    open::Target,
-    publish::{Offer, OfferPatch},
-};
+use openred_core::{Config, Machine, Role, address::RelayAddress, name::NetworkName};
 
+pub use self::orders::Order;
 use crate::{
-    Latency, Time,
+    Latency,
     node::{Books, Clock, Fate, Mind, Node, NodeId},
     queue::Queue,
     trace::Trace,
-    wire::{Attempt, AttemptId, Happening, Hops, Wire, WireId},
+    wire::{Attempt, AttemptId, Happening, Hops, Packet, Wire, WireId},
 };
-
-/// Time that an application gives an order: the npm contract's default.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// Time beyond its limit in which an order must be answered: a timer may be late.
-const GRACE: Duration = Duration::from_millis(100);
 
 /// Events at one instant after which it is believed to go on for ever.
 const MAX_AT_ONE_INSTANT: u64 = 1_000_000;
 
 /// Places a relay gives: the real shell's default.
 const PLACES: usize = 1024;
-
-/// One order of an application that was given and not waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Order {
-    node: NodeId,
-    life: u64,
-    op: OpId,
-}
 
 /// A simulated network. See the crate's documentation.
 pub struct Net {
@@ -119,13 +101,6 @@ impl Net {
         self.add(Role::Client, relays, set)
     }
 
-    /// A DHT server without rules, which answers every request with what `answer` says.
-    pub fn hostile(&mut self, answer: impl FnMut(&[u8]) -> Response + 'static) -> NodeId {
-        let id = self.register(Role::Relay, &[], |_| {});
-        self.nodes[id.0].mind = Mind::Hostile(Box::new(answer));
-        id
-    }
-
     fn add(&mut self, role: Role, relays: &[NodeId], set: impl FnOnce(&mut Config)) -> NodeId {
         let id = self.register(role, relays, set);
         self.start(id);
@@ -159,6 +134,8 @@ impl Net {
             zone: 0,
             places: PLACES,
             books: Books::default(),
+            orders: BTreeMap::new(),
+            events: Vec::new(),
         });
         id
     }
@@ -173,7 +150,7 @@ impl Net {
         let node = &mut self.nodes[id.0];
         node.life += 1;
         node.clock.started = self.now;
-        node.books = Books { events: std::mem::take(&mut node.books.events), ..Books::default() };
+        node.books = Books::default();
         let now = node.clock.now(self.now);
         let machine = Machine::new(node.config.clone(), node.keypair.clone(), seed, now);
         node.mind = Mind::Machine(Box::new(machine));
@@ -194,7 +171,7 @@ impl Net {
             self.close_end(wire, id);
         }
         let node = &mut self.nodes[id.0];
-        for fate in node.books.orders.values_mut() {
+        for fate in node.orders.values_mut() {
             if matches!(fate, Fate::Pending { .. }) {
                 *fate = Fate::Lost;
                 self.pending -= 1;
@@ -272,30 +249,120 @@ impl Net {
         }
     }
 
-    // What applications order.
+    // The course of time.
 
-    /// Begins to wait for the node to join.
-    pub fn ready(&mut self, id: NodeId) -> Order {
-        self.order(id, "ready".to_owned(), LIMIT, |machine, op, now| machine.ready(op, LIMIT, now))
+    /// Lets this much time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.step(end) {}
     }
 
-    /// Waits until the node has joined.
-    pub fn join(&mut self, id: NodeId) -> Result<(), Error> {
-        let order = self.ready(id);
-        self.wait(order).map(drop)
+    /// Runs until every order is answered, at most this long. True if they are.
+    pub fn run_until_idle_or(&mut self, limit: Duration) -> bool {
+        self.run_until(limit, |net| net.pending == 0)
     }
 
-    /// Begins to offer a service, and serves its streams.
-    pub fn provide(&mut self, id: NodeId, name: &str) -> Order {
-        self.provide_with(id, name, |_| {})
+    /// Runs until something is so, at most this long. True if it came about.
+    pub fn run_until(&mut self, limit: Duration, so: impl Fn(&Net) -> bool) -> bool {
+        let end = self.now + limit;
+        loop {
+            if so(self) {
+                return true;
+            }
+            if !self.step(end) {
+                return so(self);
+            }
+        }
     }
 
-    /// Begins to offer a service with more than a name.
-    pub fn provide_with(&mut self, id: NodeId, name: &str, set: impl FnOnce(&mut Offer)) -> Order {
-        let name = name.parse().expect("a service name");
-        self.nodes[id.0].books.handlers.insert(name);
-        let mut offer = Offer::new(self.name(id, name_of(&self.nodes[id.0])));
-        set(&mut offer);
-        self.order(id, format!("provide {}", offer.name), LIMIT, |machine, op, now| machine.provide(op, offer, LIMIT, now))
+    /// Time since the beginning of the world.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// A hash of everything that reached or left a machine so far.
+    pub fn trace(&self) -> u64 {
+        self.trace.hash()
+    }
+
+    /// Lets the next thing happen; false if there is none until `end`, which is the time then.
+    fn step(&mut self, end: Duration) -> bool {
+        let Some((at, happening)) = self.queue.pop_until(end) else {
+            self.now = end;
+            return false;
+        };
+        self.at_instant = if at > self.now { 0 } else { self.at_instant + 1 };
+        assert!(self.at_instant < MAX_AT_ONE_INSTANT, "seed {}: {at:?} does not end; the last of it: {happening:?}", self.seed);
+        self.now = at;
+        match happening.hops() {
+            Some(hops) if self.blocked(hops) => self.hold(happening),
+            _ => self.happen(happening),
+        }
+        true
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Timer { node, life, set } => self.timer(node, life, set),
+            Happening::Overdue { node, life, op } => self.must_be_answered(node, life, op),
+            Happening::Tell { node, life, input } => {
+                if self.nodes[node.0].life == life {
+                    self.tell(node, input);
+                    self.settle(node);
+                }
+            }
+            Happening::Arrive { wire, to, packet, .. } => self.arrive(wire, to, packet),
+            Happening::Step { attempt, step, .. } => self.advance(attempt, step),
+            Happening::GiveUp { attempt } => self.fail_attempt(attempt, "the connection attempt timed out"),
+            Happening::Ping { wire, node, missed } => self.ping(wire, node, missed),
+            Happening::PingDue { wire, node, sent, missed } => self.ping_due(wire, node, sent, missed),
+            Happening::Renew { wire, node } => self.renew(wire, node),
+        }
+    }
+
+    /// What runs into a silence waits there.
+    fn hold(&mut self, happening: Happening) {
+        if let Happening::Arrive { wire, to, packet: Packet::Pong { sent, missed }, .. } = happening {
+            self.expect_pong(wire, to, sent, missed);
+        }
+        self.held.push(happening);
+    }
+
+    fn timer(&mut self, id: NodeId, life: u64, set: u64) {
+        let node = &mut self.nodes[id.0];
+        if node.life != life || node.books.timer_set != set {
+            return;
+        }
+        let why = node.books.timer.take();
+        let now = node.clock.now(self.now);
+        if let Some(machine) = node.machine() {
+            machine.handle_timeout(now);
+            self.trace.note(self.now, id, &why);
+            self.settle(id);
+        }
+    }
+
+    fn after(&mut self, delay: Duration, happening: Happening) {
+        self.queue.push(self.now + delay, happening, &mut self.rng);
+    }
+
+    /// The time of this many one-way trips.
+    fn travel(&mut self, hops: Hops, trips: u32) -> Duration {
+        let once: Duration = hops.pairs().map(|(from, to)| self.latency.draw(from, to, &mut self.rng)).sum();
+        once * trips
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (seed, at, lines) = (self.seed, self.now, self.trace.lines());
+            eprintln!("the network of seed {seed} was at {at:?}, after {lines} inputs and outputs");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{
-    Config, DialFailure, DialId, Error, InboundId, Machine, Now, OpId, OpenId, Outcome, RequestId, Response, Timer,
+    Config, DialFailure, DialId, Error, InboundId, Machine, Now, OpId, OpenId, Outcome, RegistrationId, RequestId, Response, Timer,
     event::Event, name::ServiceName,
 };
 
@@ -44,6 +44,10 @@ pub(crate) struct Node {
     /// Places it gives as a relay.
     pub(crate) places: usize,
     pub(crate) books: Books,
+    /// The orders of all its lives.
+    pub(crate) orders: BTreeMap<OpId, Fate>,
+    /// The events of all its lives.
+    pub(crate) events: Vec<(Duration, Event)>,
 }
 
 /// What decides for a node.
@@ -55,10 +59,9 @@ pub(crate) enum Mind {
     Hostile(Box<dyn FnMut(&[u8]) -> Response>),
 }
 
-/// What the shell remembers. Dies with the machine, except for what tests look at.
+/// What the shell remembers. Dies with the machine.
 #[derive(Default)]
 pub(crate) struct Books {
-    pub(crate) next_id: u64,
     pub(crate) timer: Option<(Duration, Timer)>,
     pub(crate) timer_set: u64,
     /// How many times in a row the machine named a deadline that had passed.
@@ -67,10 +70,11 @@ pub(crate) struct Books {
     pub(crate) dials: BTreeMap<DialId, Dialling>,
     pub(crate) requests: BTreeMap<RequestId, WireId>,
     pub(crate) inbound: BTreeMap<InboundId, (WireId, RequestId)>,
-    pub(crate) opens: BTreeMap<OpenId, (WireId, ServiceName)>,
+    pub(crate) opens: BTreeMap<OpenId, WireId>,
     pub(crate) opened: BTreeMap<OpenId, WireId>,
     pub(crate) streams: BTreeMap<OpId, WireId>,
-    pub(crate) orders: BTreeMap<OpId, Fate>,
+    pub(crate) provides: BTreeMap<OpId, ServiceName>,
+    pub(crate) registrations: BTreeMap<ServiceName, RegistrationId>,
     pub(crate) handlers: BTreeSet<ServiceName>,
     /// Reservations asked for or held at relays.
     pub(crate) places_at: BTreeMap<PeerId, WireId>,
@@ -78,7 +82,6 @@ pub(crate) struct Books {
     pub(crate) places_for: BTreeMap<NodeId, WireId>,
     /// What a hostile node was answered.
     pub(crate) replies: BTreeMap<RequestId, Option<Vec<u8>>>,
-    pub(crate) events: Vec<(Duration, Event)>,
 }
 
 #[derive(Debug)]
@@ -90,8 +93,8 @@ pub(crate) struct Dialling {
 /// What became of an order.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
-    Pending { what: String },
-    Done { outcome: Box<Result<Outcome, Error>>, after: Duration },
+    Pending { what: String, since: Duration },
+    Done { outcome: Box<Result<Outcome, Error>>, took: Duration },
     /// The node died first.
     Lost,
 }
@@ -122,10 +125,5 @@ impl Node {
 
     pub(crate) fn is_alive(&self) -> bool {
         !matches!(self.mind, Mind::Dead)
-    }
-
-    /// Whether it answers DHT requests and holds reservations.
-    pub(crate) fn serves(&self) -> bool {
-        self.is_alive() && self.address.is_some()
     }
 }

@@ -9,7 +9,7 @@ pub trait Time {
     /// Seconds.
     fn s(self) -> Duration;
     /// Minutes.
-    fn min(self) -> Duration;
+    fn mins(self) -> Duration;
     /// Hours.
     fn h(self) -> Duration;
 }
@@ -23,7 +23,7 @@ impl Time for u64 {
         Duration::from_secs(self)
     }
 
-    fn min(self) -> Duration {
+    fn mins(self) -> Duration {
         Duration::from_secs(self * 60)
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct End {
     pub(crate) open: bool,
     /// Whether this side's machine was told of it.
     pub(crate) known: bool,
+    /// When the ping was sent that this side waits for.
+    pub(crate) pinging: Option<Duration>,
 }
 
 /// What carries a relayed connection.
@@ -92,7 +94,6 @@ impl Hops {
 pub(crate) struct Attempt {
     pub(crate) group: AttemptGroup,
     pub(crate) node: NodeId,
-    pub(crate) life: u64,
     /// The dial it belongs to; none if that was cancelled, or if it only reaches the relay of a circuit.
     pub(crate) dial: Option<DialId>,
     /// Who must answer.
@@ -140,7 +141,7 @@ pub(crate) enum Packet {
     /// The answer to identify, which the other side gives as of its departure.
     Identify,
     /// The answer to a ping sent at this time.
-    Pong { sent: Duration },
+    Pong { sent: Duration, missed: u32 },
     Ask { request: RequestId, message: Vec<u8>, answered: bool },
     Answer { request: RequestId, message: Vec<u8> },
     /// To the sender itself: a request without answer is written.

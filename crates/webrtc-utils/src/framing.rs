@@ -114,10 +114,7 @@ impl Decoder {
             // An idle stream keeps no memory.
             self.buffer = BytesMut::new();
         }
-        Ok(Some(Message {
-            flag: message.flag.and_then(Flag::from_number),
-            data: message.message.unwrap_or_default(),
-        }))
+        Ok(Some(Message { flag: message.flag.and_then(Flag::from_number), data: message.message.unwrap_or_default() }))
     }
 }
 

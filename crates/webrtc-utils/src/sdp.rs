@@ -87,7 +87,9 @@ mod tests {
     #[test]
     fn the_answer_names_address_certificate_and_user() {
         let server = Fingerprint::from_certificate(b"abc");
-        for (socket, ip, version) in [("192.0.2.1:4001", "192.0.2.1", "IP4"), ("[2001:db8::1]:4001", "2001:db8::1", "IP6")] {
+        for (socket, ip, version) in
+            [("192.0.2.1:4001", "192.0.2.1", "IP4"), ("[2001:db8::1]:4001", "2001:db8::1", "IP6")]
+        {
             let answer = answer(socket.parse().unwrap(), server, "somebody");
             for line in [
                 format!("c=IN {version} {ip}"),

@@ -26,25 +26,26 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use crate::framing::Flag;
 
-/// How long a stream that its owner has dropped waits for the remote before its channel is closed.
+/// How long a data channel stays open for the remote's sake. Each second costs an open channel per stream that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// After our `FIN`, for `FIN_ACK` and `FIN`. Costs an open data channel for as long with remotes that never send
-    /// `FIN_ACK`. Ten seconds, as go-libp2p and js-libp2p wait.
+    /// After our `FIN`, once the owner is gone, for `FIN_ACK` and `FIN`. Remotes that never send `FIN_ACK` always cost
+    /// it. Ten seconds, as go-libp2p and js-libp2p wait.
     pub fin_linger: Duration,
-    /// After our `RESET_STREAM`, for the remote to close the channel. Some stacks discard unread messages when a
-    /// channel closes; one that loses the reset may take what it has for everything. One second, a guess: some round
-    /// trips of a slow link.
-    pub reset_linger: Duration,
+    /// Once nothing more is to be said, for the remote to close the channel, as go-libp2p and js-libp2p do at once. One
+    /// who closes first cannot know what is lost: webrtc-rs forgets what it has received and nobody has read, so the
+    /// last flag may be; and if both close at once, webrtc-rs may ask for a reset too many, which ends the next channel
+    /// of the same number. One second, a guess: some round trips of a slow link.
+    pub close_linger: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fin_linger: Duration::from_secs(10), reset_linger: Duration::from_secs(1) }
+        Self { fin_linger: Duration::from_secs(10), close_linger: Duration::from_secs(1) }
     }
 }
 
@@ -64,6 +65,8 @@ pub struct State {
     /// The owner is gone.
     abandoned: bool,
     end: Option<End>,
+    /// Whether the channel is closed, or about to be.
+    closed: bool,
 }
 
 /// Our half.
@@ -86,10 +89,6 @@ enum End {
     Reset,
     /// The remote sent what is no message.
     Violation,
-    /// The channel is closed or broken.
-    ChannelClosed,
-    /// We have waited long enough.
-    LingeredOut,
 }
 
 /// What the owner's reading gives once the data that was kept is read.
@@ -136,10 +135,9 @@ pub enum Transmit {
 pub enum Ending {
     /// It stays open.
     Open,
-    /// It stays open for the remote's sake, at most so long; then call [`State::handle_linger_over`]. The time runs
-    /// from when this was first answered.
+    /// It stays open for the remote's sake, so long from when this was first answered, and is to be closed then.
     Linger(Duration),
-    /// It is to be closed, once what was transmitted is out.
+    /// It is to be closed.
     Over,
 }
 
@@ -156,17 +154,18 @@ impl State {
             owes_stop_sending: false,
             abandoned: false,
             end: None,
+            closed: false,
         }
     }
 
     /// Whether the data of the next message is for the owner; if not, it is to be thrown away.
     pub fn accepts_data(&self) -> bool {
-        self.end.is_none() && !self.finished && !self.deaf && !self.abandoned
+        self.listens() && self.end.is_none() && !self.finished && !self.deaf && !self.abandoned
     }
 
-    /// Whether what arrives still matters, if only for its flags.
+    /// Whether the channel is to be read, if only for flags and for its end.
     pub fn listens(&self) -> bool {
-        self.end.is_none()
+        !self.closed && self.end != Some(End::Violation)
     }
 
     /// The owner's reading.
@@ -175,8 +174,8 @@ impl State {
             _ if self.deaf => Readable::Stopped,
             Some(End::Reset) => Readable::Reset,
             Some(End::Violation) => Readable::Violation,
-            _ if self.finished => Readable::End,
-            Some(End::ChannelClosed | End::LingeredOut) => Readable::Lost,
+            None if self.finished => Readable::End,
+            None if self.closed => Readable::Lost,
             None => Readable::Open,
         }
     }
@@ -186,16 +185,16 @@ impl State {
         match self.sending {
             Sending::Finishing | Sending::FinSent | Sending::FinAcked => Writable::Finished,
             Sending::Resetting | Sending::ResetSent => Writable::Reset,
-            Sending::Open if matches!(self.end, Some(End::Reset | End::Violation)) => Writable::Reset,
-            Sending::Open if self.stopped => Writable::Stopped,
             Sending::Open if self.end.is_some() => Writable::Reset,
+            Sending::Open if self.stopped => Writable::Stopped,
+            Sending::Open if self.closed => Writable::Reset,
             Sending::Open => Writable::Open,
         }
     }
 
     /// Whether data that the owner has written is to be thrown away.
     pub fn discards_written(&self) -> bool {
-        self.stopped || self.end.is_some() || matches!(self.sending, Sending::Resetting | Sending::ResetSent)
+        self.stopped || self.is_dead() || matches!(self.sending, Sending::Resetting | Sending::ResetSent)
     }
 
     /// Whether `FIN` was given out.
@@ -203,9 +202,14 @@ impl State {
         matches!(self.sending, Sending::FinSent | Sending::FinAcked)
     }
 
+    /// Whether nothing goes either way any more, finished or not.
+    pub fn is_dead(&self) -> bool {
+        self.closed || self.end.is_some()
+    }
+
     /// A message with this flag came. Its data is to be dealt with before. Flags that make no sense are ignored.
     pub fn handle_flag(&mut self, flag: Flag) {
-        if self.end.is_some() {
+        if self.is_dead() {
             return;
         }
         match flag {
@@ -214,7 +218,7 @@ impl State {
                 self.finished = true;
             }
             Flag::StopSending => self.stopped = true,
-            Flag::ResetStream => self.end(End::Reset),
+            Flag::ResetStream => self.end = Some(End::Reset),
             Flag::FinAck if self.sending == Sending::FinSent => self.sending = Sending::FinAcked,
             Flag::FinAck => {}
         }
@@ -222,32 +226,23 @@ impl State {
 
     /// What came is no message.
     pub fn handle_violation(&mut self) {
-        if self.end.is_some() {
+        if self.is_dead() {
             return;
         }
-        self.end(End::Violation);
+        self.end = Some(End::Violation);
         if self.sending != Sending::ResetSent {
             self.sending = Sending::Resetting;
         }
     }
 
-    /// The channel is closed or broken.
+    /// The channel is closed, by whomever, or broken.
     pub fn handle_channel_closed(&mut self) {
-        if self.end.is_none() {
-            self.end(End::ChannelClosed);
-        }
-    }
-
-    /// The time of [`Ending::Linger`] is over.
-    pub fn handle_linger_over(&mut self) {
-        if self.end.is_none() {
-            self.end(End::LingeredOut);
-        }
+        self.closed = true;
     }
 
     /// The owner has written everything.
     pub fn finish(&mut self) {
-        if self.sending == Sending::Open && self.end.is_none() {
+        if self.sending == Sending::Open && !self.is_dead() {
             self.sending = Sending::Finishing;
         }
     }
@@ -262,20 +257,20 @@ impl State {
     pub fn abandon(&mut self) {
         self.abandoned = true;
         self.owes_stop_sending = false;
-        if self.sending == Sending::Open && self.end.is_none() {
+        if self.sending == Sending::Open && !self.is_dead() {
             self.sending = Sending::Resetting;
         }
     }
 
     /// What goes out next, `data_due` telling whether data of the owner is waiting that should go.
     pub fn poll_transmit(&mut self, data_due: bool) -> Option<Transmit> {
-        if matches!(self.end, Some(End::Reset | End::ChannelClosed | End::LingeredOut)) {
+        if self.closed || self.end == Some(End::Reset) {
             return None;
         }
-        if std::mem::take(&mut self.owes_fin_ack) {
+        if mem::take(&mut self.owes_fin_ack) {
             return Some(Transmit::Flag(Flag::FinAck));
         }
-        if std::mem::take(&mut self.owes_stop_sending) {
+        if mem::take(&mut self.owes_stop_sending) {
             return Some(Transmit::Flag(Flag::StopSending));
         }
         match self.sending {
@@ -294,13 +289,16 @@ impl State {
 
     /// What is to become of the channel. Valid once [`State::poll_transmit`] gives nothing.
     pub fn ending(&self) -> Ending {
-        if self.end.is_some() || self.finished && self.settled() {
+        if !self.listens() {
             return Ending::Over;
         }
-        match self.sending {
-            _ if !self.abandoned => Ending::Open,
-            Sending::Resetting | Sending::ResetSent => Ending::Linger(self.config.reset_linger),
-            _ => Ending::Linger(self.config.fin_linger),
+        let reset = self.is_dead() || matches!(self.sending, Sending::Resetting | Sending::ResetSent);
+        if reset || self.finished && self.settled() {
+            Ending::Linger(self.config.close_linger)
+        } else if self.abandoned {
+            Ending::Linger(self.config.fin_linger)
+        } else {
+            Ending::Open
         }
     }
 
@@ -308,14 +306,5 @@ impl State {
     /// once it has asked us to stop.
     fn settled(&self) -> bool {
         self.sending == Sending::FinAcked || self.sending == Sending::FinSent && self.stopped
-    }
-
-    fn end(&mut self, end: End) {
-        // What the remote finished is complete however the channel ends, and its reset is the last word.
-        self.end = Some(end);
-        if end != End::Violation {
-            self.owes_fin_ack = false;
-            self.owes_stop_sending = false;
-        }
     }
 }

@@ -22,9 +22,12 @@ use std::{
 
 use futures::{AsyncRead, AsyncWrite, task::AtomicWaker};
 
-use self::pipe::Pipe;
 pub use self::drop_listener::DropListener;
-use crate::{DataChannel, state};
+use self::pipe::Pipe;
+use crate::{
+    DataChannel,
+    state::{self, Ending},
+};
 
 /// A stream with two halves that close one by one.
 ///
@@ -73,11 +76,8 @@ impl<T: DataChannel> Stream<T> {
 
     fn with_config(channel: T, config: state::Config) -> (Self, DropListener<T>) {
         let waiting = Arc::<Waiting>::default();
-        let shared = Arc::new(Shared {
-            pipe: Mutex::new(Pipe::new(channel, config)),
-            waker: waiting.clone().into(),
-            waiting,
-        });
+        let shared =
+            Arc::new(Shared { pipe: Mutex::new(Pipe::new(channel, config)), waker: waiting.clone().into(), waiting });
         (Self { shared: shared.clone() }, DropListener::new(shared))
     }
 
@@ -104,7 +104,7 @@ impl<T: DataChannel> Shared<T> {
     fn work<R>(&self, work: impl FnOnce(&mut Pipe<T>, &mut Context<'_>) -> R) -> R {
         let mut pipe = self.lock();
         let result = work(&mut pipe, &mut Context::from_waker(&self.waker));
-        if pipe.is_ending() {
+        if pipe.ending() != Ending::Open {
             self.waiting.listener.wake();
         }
         result

@@ -1,5 +1,5 @@
-//! Streams over real data channels of webrtc-rs, without ICE and DTLS below them. SCTP gives a stream number out again
-//! only when the channel that had it is closed at both ends, which is how these tests know.
+//! Streams over real data channels of webrtc-rs, without ICE and DTLS below them. SCTP opens a stream number again only
+//! when the channel that had it is closed, which is how these tests know.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -46,22 +46,25 @@ impl Line {
         Self { client: Arc::new(client.unwrap()), server: Arc::new(server.unwrap()) }
     }
 
-    /// A new channel with this number, as soon as the number is free.
+    /// A new channel with this number.
     async fn channel(&self, number: u16) -> [Arc<DataChannel>; 2] {
-        let stream = soon(async {
-            loop {
-                match self.client.open_stream(number, PayloadProtocolIdentifier::Binary).await {
-                    Ok(stream) => break stream,
-                    // The last packets of the channel before are under way, and nothing tells when they have arrived.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-                }
-            }
-        })
-        .await;
+        let stream = self.client.open_stream(number, PayloadProtocolIdentifier::Binary).await.expect("a free number");
         let client = DataChannel::client(stream, Config::default()).await.unwrap();
         let accepting = DataChannel::accept(&self.server, Config::default(), &[] as &[DataChannel]);
-        let server = soon(accepting).await.expect("free at the server too");
-        [Arc::new(client), Arc::new(server)]
+        [Arc::new(client), Arc::new(soon(accepting).await.unwrap())]
+    }
+
+    /// Resolves once the channel with this number is closed at both ends.
+    async fn expect_free(&self, number: u16) {
+        for end in [&self.client, &self.server] {
+            // The last packets are under way, and nothing tells when they have arrived.
+            soon(async {
+                while end.open_stream(number, PayloadProtocolIdentifier::Binary).await.is_err() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await;
+        }
     }
 }
 
@@ -81,10 +84,11 @@ async fn finished(listeners: [Listener; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_number_serves_five_hundred_streams() {
+async fn five_hundred_channels_are_closed_at_both_ends() {
     let line = Line::connect().await;
-    for round in 0..500_u32 {
-        let [(mut client, client_listener), (mut server, server_listener)] = streams(&line.channel(0).await);
+    let mut listeners = Vec::new();
+    for number in 0..500_u16 {
+        let [(mut client, client_listener), (mut server, server_listener)] = streams(&line.channel(number).await);
         let serving = tokio::spawn(async move {
             let mut request = Vec::new();
             server.read_to_end(&mut request).await.unwrap();
@@ -92,16 +96,18 @@ async fn one_number_serves_five_hundred_streams() {
             server.write_all(&request).await.unwrap();
             server.close().await.unwrap();
         });
-        client.write_all(&round.to_be_bytes()).await.unwrap();
+        client.write_all(&number.to_be_bytes()).await.unwrap();
         client.close().await.unwrap();
         let mut answer = Vec::new();
         soon(client.read_to_end(&mut answer)).await.unwrap();
-        assert_eq!(answer, round.to_le_bytes());
+        assert_eq!(answer, number.to_le_bytes());
         serving.await.unwrap();
-        drop(client);
-        finished([client_listener, server_listener]).await;
+        listeners.push([client_listener, server_listener]);
     }
-    line.channel(0).await;
+    for (number, listeners) in (0..).zip(listeners) {
+        finished(listeners).await;
+        line.expect_free(number).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,22 +131,26 @@ async fn a_megabyte_both_ways_at_once() {
     let (at_client, at_server) = soon(futures::future::join(exchange(client), exchange(server))).await;
     assert!(at_client.unwrap() == megabyte && at_server.unwrap() == megabyte, "what came is not what was sent");
     finished([client_listener, server_listener]).await;
-    line.channel(0).await;
+    line.expect_free(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_stream_is_a_reset_and_frees_its_number() {
+async fn a_dropped_stream_is_a_reset_and_its_channel_closed() {
     let line = Line::connect().await;
-    for _ in 0..20 {
-        let [(mut client, client_listener), (mut server, server_listener)] = streams(&line.channel(0).await);
+    let mut listeners = Vec::new();
+    for number in 0..20 {
+        let [(mut client, client_listener), (mut server, server_listener)] = streams(&line.channel(number).await);
         client.write_all(b"half an ans").await.unwrap();
         client.flush().await.unwrap();
         drop(client);
         let error = soon(server.read_to_end(&mut Vec::new())).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "never an end, though webrtc-rs forgets what was not read");
-        finished([client_listener, server_listener]).await;
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        listeners.push((number, [client_listener, server_listener]));
     }
-    line.channel(0).await;
+    for (number, listeners) in listeners {
+        finished(listeners).await;
+        line.expect_free(number).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

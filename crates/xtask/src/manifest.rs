@@ -95,30 +95,52 @@ impl Manifest {
 mod tests {
     use super::*;
 
-    const OURS: &str = include_str!("../../../wasm-pack.toml");
+    const SAMPLE: &str = r#"
+        [build]
+        package = "some-wasm"
+        profile = "small"
+        [bindgen]
+        target = "web"
+        out-dir = "web/pkg"
+        out-name = "some"
+        [wasm-opt]
+        flags = ["-Oz"]
+        [budget]
+        brotli = 400_000
+    "#;
 
     fn refused(from: &str, to: &str) -> String {
-        assert!(OURS.contains(from), "{from} is not in {FILE}");
-        format!("{:#}", Manifest::parse(&OURS.replace(from, to)).expect_err(to))
+        assert!(SAMPLE.contains(from), "{from} is not in the sample");
+        format!("{:#}", Manifest::parse(&SAMPLE.replace(from, to)).expect_err(to))
     }
 
     #[test]
-    fn the_manifest_of_the_project_is_understood() {
-        let manifest = Manifest::parse(OURS).expect("valid");
-        assert_eq!(manifest.build.package, "openred-wasm");
+    fn every_key_arrives() {
+        let manifest = Manifest::parse(SAMPLE).expect("valid");
+        assert_eq!(manifest.build.package, "some-wasm");
+        assert_eq!(manifest.build.profile, "small");
         assert_eq!(manifest.bindgen.target, Target::Web);
-        assert!(manifest.wasm_opt.flags.iter().any(|flag| flag == "-Oz"));
-        assert!(OURS.lines().next().is_some_and(|line| line.contains("cargo xtask")));
+        assert_eq!(manifest.bindgen.out_dir, "web/pkg");
+        assert_eq!(manifest.bindgen.out_name, "some");
+        assert_eq!(manifest.wasm_opt.flags, ["-Oz"]);
+        assert_eq!(manifest.budget.brotli, 400_000);
+    }
+
+    #[test]
+    fn the_manifest_of_the_project_is_valid_and_says_who_reads_it() {
+        let ours = include_str!("../../../wasm-pack.toml");
+        Manifest::parse(ours).expect("valid");
+        assert!(ours.lines().next().is_some_and(|line| line.contains("cargo xtask")));
     }
 
     #[test]
     fn unknown_missing_and_wrong_keys_are_refused_by_name() {
         assert!(refused("profile =", "profil =").contains("profil"));
         assert!(refused("[budget]", "[budgets]").contains("budgets"));
-        assert!(refused("package = \"openred-wasm\"", "").contains("package"));
+        assert!(refused("package = \"some-wasm\"", "").contains("package"));
         assert!(refused("\"web\"", "\"bundler\"").contains("bundler"));
-        assert!(refused("420_000", "\"420 kB\"").contains("brotli"));
-        assert!(refused("420_000", "0").contains("brotli"));
+        assert!(refused("400_000", "\"400 kB\"").contains("brotli"));
+        assert!(refused("400_000", "0").contains("brotli"));
         assert!(refused("web/pkg", "web/../src").contains("out-dir"));
         assert!(refused("web/pkg", "/tmp").contains("out-dir"));
     }

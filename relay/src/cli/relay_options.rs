@@ -1,4 +1,4 @@
-//! The options of `openred relay`. Their meaning and defaults are in [`crate::config::RelayConfig`].
+//! The options of `openred relay`. Their meaning and defaults are in [`crate::config::relay::RelayConfig`].
 
 use clap::Args;
 
@@ -19,7 +19,7 @@ pub(crate) struct RelayOptions {
     #[arg(long, env = "OPENRED_LISTEN", value_name = "MULTIADDR", hide_env = true)]
     pub(crate) listen: Vec<String>,
 
-    /// Tell others this address, a multiaddr or a URL such as https://relay.example.org, may be repeated [default: what
+    /// Tell others this address, a multiaddr or a URL such as `https://relay.example.org`, may be repeated [default: what
     /// --http and --listen stand for]
     #[arg(long, env = "OPENRED_ANNOUNCE", value_name = "MULTIADDR", hide_env = true)]
     pub(crate) announce: Vec<String>,
@@ -58,7 +58,7 @@ pub(crate) struct RelayOptions {
     #[arg(long, env = "OPENRED_CIRCUIT_SECONDS", value_name = "N", hide_env = true)]
     pub(crate) circuit_seconds: Option<String>,
 
-    /// Bytes per second this relay carries for others, all circuits together, 0 for no limit [default: 0]
+    /// Bytes per second of all traffic with peers, in and out together, 0 for no limit [default: 0]
     #[arg(long, env = "OPENRED_MAX_BANDWIDTH", value_name = "BYTES/S", hide_env = true)]
     pub(crate) max_bandwidth: Option<String>,
 

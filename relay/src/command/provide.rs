@@ -12,7 +12,7 @@ use tokio::{io::Stdin, sync::Mutex, task::JoinSet, time::timeout};
 
 use super::{
     FAREWELL, Session,
-    output::{RecordView, print_json},
+    output::{RecordView, print_json, readable},
     pipe,
 };
 use crate::{config::short::ProvideConfig, failure::Failure, signals::Signals};
@@ -39,13 +39,24 @@ pub(crate) async fn run(config: ProvideConfig) -> Result<(), Failure> {
         clusters: config.clusters.clone(),
     };
     let time = session.time_left();
-    let registration = tokio::select! {
-        provided = timeout(time, session.node.provide(offer)) => provided
-            .map_err(|_| Failure::NoNetwork(format!("`{}` could not be stored in the network in time (TIMEOUT)", config.name)))??,
+    let provided = tokio::select! {
+        provided = timeout(time, session.node.provide(offer)) => provided,
         _ = signals.next() => {
             session.leave().await;
             return Ok(());
-        },
+        }
+    };
+    let registration = match provided {
+        Ok(Ok(registration)) => registration,
+        Ok(Err(error)) => {
+            session.leave().await;
+            return Err(error.into());
+        }
+        Err(_) => {
+            let failure = too_late(&session.node, &config);
+            session.leave().await;
+            return Err(failure);
+        }
     };
     let own = session.node.peer_id();
     if config.node.json {
@@ -65,6 +76,18 @@ pub(crate) async fn run(config: ProvideConfig) -> Result<(), Failure> {
     }
     session.leave().await;
     ended
+}
+
+/// Why an offer was not stored in time, as far as this node can tell.
+fn too_late(node: &Node, config: &ProvideConfig) -> Failure {
+    let reachable = node.stats().is_ok_and(|stats| stats.reservations > 0);
+    let reason = if reachable {
+        "the network did not store it"
+    } else {
+        "no relay holds a place for this node, so nobody could reach it; try another --bootstrap"
+    };
+    let (name, time) = (&config.name, readable(config.node.timeout));
+    Failure::NoNetwork(format!("`{name}` could not be offered within {time}: {reason} (TIMEOUT)"))
 }
 
 /// Prints the record that this node signed, as its own finds see it.

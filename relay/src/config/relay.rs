@@ -40,7 +40,7 @@ pub(crate) struct RelayConfig {
     pub(crate) circuit_bytes: Option<u64>,
     /// Seconds one circuit may last; 0 is no limit.
     pub(crate) circuit_seconds: Option<u64>,
-    /// Bytes a second for all circuits together.
+    /// Bytes a second of all traffic with peers, in and out together.
     pub(crate) max_bandwidth: Option<u64>,
     /// Proxies whose word about the client's address is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,

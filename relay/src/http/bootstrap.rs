@@ -42,7 +42,7 @@ pub(crate) struct Limits {
     pub(crate) circuit_bytes: u64,
     /// Seconds of one circuit.
     pub(crate) circuit_seconds: u64,
-    /// Bytes a second of all circuits together.
+    /// Bytes a second of all traffic with peers, in and out together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_bandwidth: Option<u64>,
 }

@@ -24,8 +24,9 @@ use serde_json::json;
 use super::{Shared, observe::RouteLabel, problem::Problem, websocket};
 use crate::assets::{self, Asset};
 
-/// The page runs wasm, talks to relays anywhere, and loads nothing but its own files. Styles may stand in attributes.
-const PAGE_POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
+/// The page runs wasm, talks to relays anywhere, and loads nothing but its own files. Styles may stand in attributes. Every
+/// embedded file carries it, because a worker obeys the policy of its script.
+const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; \
                            img-src 'self' data: blob:; connect-src 'self' ws: wss: http: https:; object-src 'none'; \
                            base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
@@ -42,8 +43,11 @@ pub(crate) async fn root(State(shared): State<Arc<Shared>>, request: Request) ->
         return websocket::upgrade(shared, request).await;
     }
     match assets::find(shared.site, "index.html") {
-        Some(page) => page_headers(send(page, request.headers(), ALWAYS_ASK)),
-        None => page_headers(([(CACHE_CONTROL, ALWAYS_ASK)], Html(include_str!("page/note.html"))).into_response()),
+        Some(page) => send(page, request.headers(), ALWAYS_ASK),
+        None => {
+            let headers = [(CACHE_CONTROL, ALWAYS_ASK), (CONTENT_SECURITY_POLICY, POLICY)];
+            (headers, Html(include_str!("page/note.html"))).into_response()
+        }
     }
 }
 
@@ -58,9 +62,7 @@ pub(crate) async fn site_file(State(shared): State<Arc<Shared>>, request: Reques
         return Problem::new(StatusCode::NOT_FOUND, "there is nothing here").into_response();
     };
     let cache = if file.is_named_by_content() { IMMUTABLE } else { ALWAYS_ASK };
-    let response = send(file, request.headers(), cache);
-    let response = if file.media_type.starts_with("text/html") { page_headers(response) } else { response };
-    labelled(response, "/{page file}")
+    labelled(send(file, request.headers(), cache), "/{page file}")
 }
 
 /// `GET /npm/`: which files there are.
@@ -95,11 +97,6 @@ fn not_built() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "the npm package is not inside this program; build it with `cargo xtask build`")
 }
 
-fn page_headers(mut response: Response) -> Response {
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
-    response
-}
-
 fn labelled(mut response: Response, label: &'static str) -> Response {
     response.extensions_mut().insert(RouteLabel(label));
     response
@@ -130,6 +127,7 @@ fn send(file: &Asset, request: &HeaderMap, cache: &'static str) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(ETAG, HeaderValue::from_str(&tag).expect("a hash in hexadecimal is a header value"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     if !known {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.media_type));

@@ -155,6 +155,21 @@ async fn the_package_is_importable_from_any_origin() {
 }
 
 #[tokio::test]
+async fn a_preflight_request_is_answered() {
+    for path in ["/npm/index.js", "/bootstrap.json"] {
+        let request = Request::options(path)
+            .header(header::ORIGIN, "https://example.org")
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET")
+            .body(Body::empty())
+            .unwrap();
+        let (status, headers, _) = send(&built(), request).await;
+        assert_eq!((status, headers.text("access-control-allow-origin")), (StatusCode::OK, "*"));
+    }
+    let (status, headers, _) = send(&built(), Request::delete("/npm/index.js").body(Body::empty()).unwrap()).await;
+    assert_eq!((status, headers.text("content-type")), (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json"));
+}
+
+#[tokio::test]
 async fn bootstrap_says_what_the_contract_demands() {
     let (status, headers, body) = get_with(&built(), "/bootstrap.json", &[("origin", "https://example.org")]).await;
     assert_eq!(status, StatusCode::OK);

@@ -115,6 +115,32 @@ fn no_network_has_a_code_of_its_own() {
 }
 
 #[test]
+fn a_full_relay_is_named_as_the_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let relay = Relay::start(directory.path(), &["--max-reservations", "1"]);
+    let first = Process::start(&["provide", "first", "--json", "--bootstrap", &relay.http]);
+    first.line();
+    let second = run(&["provide", "second", "--bootstrap", &relay.http, "--timeout", "2s"], b"");
+    assert_eq!(second.code, Some(3), "{}", second.err);
+    assert!(second.err.contains("`second`") && second.err.contains("no relay holds a place"), "{}", second.err);
+    first.stop();
+    relay.process.stop();
+}
+
+#[test]
+fn a_circuit_beyond_its_bytes_ends_with_a_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let relay = Relay::start(directory.path(), &["--circuit-bytes", "200000"]);
+    let provider = Process::start(&["provide", "echo", "--echo", "--json", "--bootstrap", &relay.http]);
+    provider.line();
+    let cut = run(&["open", "echo", "--bootstrap", &relay.http], &[b'x'; 1_000_000]);
+    assert_eq!(cut.code, Some(1), "{}", cut.err);
+    assert!(cut.err.contains("STREAM_RESET"), "{}", cut.err);
+    provider.stop();
+    relay.process.stop();
+}
+
+#[test]
 fn peers_shows_the_relay() {
     let directory = tempfile::tempdir().unwrap();
     let relay = Relay::start(directory.path(), &[]);

@@ -24,6 +24,24 @@ fn one_ready_line_and_nothing_else() {
 }
 
 #[test]
+fn who_listens_everywhere_announces_where_it_can_be_dialled() {
+    let directory = tempfile::tempdir().unwrap();
+    let relay = Relay::start_on("0.0.0.0:0", directory.path(), &[]);
+    assert!(relay.http.starts_with("http://127.0.0.1:"), "{}", relay.http);
+    assert!(relay.addresses[0].contains("/ws/"), "{:?}", relay.addresses);
+    assert!(relay.addresses.iter().all(|address| !address.starts_with("/ip4/0.0.0.0/")), "{:?}", relay.addresses);
+    relay.process.stop();
+}
+
+#[test]
+fn announced_addresses_are_the_only_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let relay = Relay::start(directory.path(), &["--announce", "https://relay.example.org"]);
+    assert_eq!(relay.addresses, [format!("/dns/relay.example.org/tcp/443/tls/ws/p2p/{}", relay.peer)]);
+    relay.process.stop();
+}
+
+#[test]
 fn it_says_that_it_drains_and_ends_in_time() {
     for signal in ["TERM", "INT"] {
         let directory = tempfile::tempdir().unwrap();

@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+const CONFIG: Config = Config { fin_linger: Duration::from_secs(10), close_linger: Duration::from_secs(1) };
+const WAIT_FOR_FLAGS: Ending = Ending::Linger(CONFIG.fin_linger);
+const WAIT_FOR_CLOSE: Ending = Ending::Linger(CONFIG.close_linger);
+
 fn state() -> State {
-    State::new(Config::default())
+    State::new(CONFIG)
 }
 
 /// Everything that goes out if no data waits.
@@ -37,12 +41,12 @@ fn a_fin_that_comes_after_the_owner_left_is_acknowledged() {
     state.finish();
     assert_eq!(drain(&mut state), [Flag::Fin]);
     state.abandon();
-    assert_eq!(state.ending(), Ending::Linger(Config::default().fin_linger));
+    assert_eq!(state.ending(), WAIT_FOR_FLAGS);
     state.handle_flag(Flag::FinAck);
-    assert_eq!(state.ending(), Ending::Linger(Config::default().fin_linger), "the remote still writes");
+    assert_eq!(state.ending(), WAIT_FOR_FLAGS, "the remote still writes");
     state.handle_flag(Flag::Fin);
     assert_eq!(drain(&mut state), [Flag::FinAck]);
-    assert_eq!(state.ending(), Ending::Over);
+    assert_eq!(state.ending(), WAIT_FOR_CLOSE);
 }
 
 #[test]
@@ -52,8 +56,8 @@ fn a_fin_that_comes_after_our_reset_is_acknowledged() {
     assert_eq!(drain(&mut state), [Flag::ResetStream]);
     state.handle_flag(Flag::Fin);
     assert_eq!(drain(&mut state), [Flag::FinAck]);
-    assert_eq!(state.ending(), Ending::Linger(Config::default().reset_linger));
-    state.handle_linger_over();
+    assert_eq!(state.ending(), WAIT_FOR_CLOSE);
+    state.handle_channel_closed();
     assert_eq!(state.ending(), Ending::Over);
 }
 
@@ -84,7 +88,8 @@ fn the_channel_closes_once_both_halves_are_done_though_the_owner_stays() {
     assert_eq!(drain(&mut state), [Flag::FinAck, Flag::Fin]);
     assert_eq!(state.ending(), Ending::Open);
     state.handle_flag(Flag::FinAck);
-    assert_eq!(state.ending(), Ending::Over);
+    assert_eq!(state.ending(), WAIT_FOR_CLOSE);
+    state.handle_channel_closed();
     assert_eq!(state.readable(), Readable::End, "what was kept can still be read");
 }
 
@@ -98,7 +103,7 @@ fn a_remote_that_stopped_reading_need_not_acknowledge() {
     assert_eq!(state.poll_transmit(true), Some(Transmit::Flag(Flag::Fin)), "without the data");
     state.handle_flag(Flag::Fin);
     assert_eq!(drain(&mut state), [Flag::FinAck]);
-    assert_eq!(state.ending(), Ending::Over);
+    assert_eq!(state.ending(), WAIT_FOR_CLOSE);
 }
 
 #[test]
@@ -113,7 +118,7 @@ fn one_who_stopped_reading_still_minds_flags() {
     state.handle_flag(Flag::FinAck);
     state.handle_flag(Flag::Fin);
     assert_eq!(drain(&mut state), [Flag::FinAck]);
-    assert_eq!(state.ending(), Ending::Over);
+    assert_eq!(state.ending(), WAIT_FOR_CLOSE);
 }
 
 #[test]
@@ -124,7 +129,9 @@ fn a_reset_by_the_remote_ends_both_halves() {
     assert_eq!(drain(&mut state), []);
     assert_eq!(state.readable(), Readable::Reset);
     assert_eq!(state.writable(), Writable::Reset);
-    assert_eq!(state.ending(), Ending::Over);
+    assert_eq!(state.ending(), WAIT_FOR_CLOSE);
+    state.handle_channel_closed();
+    assert_eq!((state.readable(), state.ending()), (Readable::Reset, Ending::Over));
 }
 
 #[test]
@@ -165,7 +172,6 @@ enum Step {
     Flag(Flag),
     Violation,
     ChannelClosed,
-    LingerOver,
     Finish,
     StopReading,
     Abandon,
@@ -178,7 +184,6 @@ fn step() -> impl Strategy<Value = Step> {
         8 => flag.prop_map(Step::Flag),
         1 => Just(Step::Violation),
         1 => Just(Step::ChannelClosed),
-        1 => Just(Step::LingerOver),
         2 => Just(Step::Finish),
         1 => Just(Step::StopReading),
         1 => Just(Step::Abandon),
@@ -195,17 +200,16 @@ proptest! {
         let mut sent = Vec::new();
         let (mut fin_came, mut reset_came, mut gone) = (false, false, false);
         for step in steps.into_iter().chain([Step::Transmit { data_due: false }; 5]) {
-            let listened = state.listens();
+            let (listened, alive) = (state.listens(), !state.is_dead());
             match step {
                 Step::Flag(flag) => {
                     state.handle_flag(flag);
-                    fin_came |= listened && flag == Flag::Fin;
-                    reset_came |= listened && flag == Flag::ResetStream;
+                    fin_came |= alive && flag == Flag::Fin;
+                    reset_came |= alive && flag == Flag::ResetStream;
                     gone |= reset_came;
                 }
                 Step::Violation => state.handle_violation(),
                 Step::ChannelClosed => state.handle_channel_closed(),
-                Step::LingerOver => state.handle_linger_over(),
                 Step::Finish => state.finish(),
                 Step::StopReading => state.stop_reading(),
                 Step::Abandon => state.abandon(),
@@ -217,14 +221,14 @@ proptest! {
                     }
                 }
             }
-            gone |= listened && matches!(step, Step::ChannelClosed | Step::LingerOver);
-            prop_assert!(listened || !state.listens(), "an end is final");
+            gone |= step == Step::ChannelClosed;
+            prop_assert!(listened || !state.listens() && state.ending() == Ending::Over, "an end is final");
+            prop_assert!(alive || state.is_dead() && state.ending() != Ending::Open);
             if fin_came || reset_came {
                 prop_assert!(!state.accepts_data());
             }
             if reset_came {
                 prop_assert!(matches!(state.readable(), Readable::Reset | Readable::Stopped));
-                prop_assert_eq!(state.ending(), Ending::Over);
             }
             if fin_came && !reset_came {
                 prop_assert!(!matches!(state.readable(), Readable::Open | Readable::Lost | Readable::Reset));
@@ -263,7 +267,7 @@ proptest! {
         while (0..2).any(|end| pair.send(end) | pair.deliver(end)) {}
         prop_assert_eq!(pair.arrived, [usize::from(data[1]), usize::from(data[0])]);
         for end in pair.ends {
-            prop_assert_eq!((end.readable(), end.ending()), (Readable::End, Ending::Over));
+            prop_assert_eq!((end.readable(), end.ending()), (Readable::End, WAIT_FOR_CLOSE));
         }
     }
 }

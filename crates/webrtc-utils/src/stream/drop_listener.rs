@@ -5,7 +5,8 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_timer::Delay;
@@ -18,14 +19,15 @@ use crate::{
 
 /// Answers the remote when the owner of the stream does not, and closes the data channel in the end.
 ///
-/// Resolves once the channel is closed: after both halves are done, after a reset, when the channel ended by itself, or
-/// when the owner has dropped the stream and the remote has not done its part in time ([`state::Config`]).
+/// Resolves once the channel is closed: by the remote, or by us when the remote, after everything was said, does not do
+/// it, or does not do its part after the owner has dropped the stream ([`state::Config`]).
 ///
 /// [`state::Config`]: crate::state::Config
 #[must_use = "a stream whose listener is not polled does not close its data channel"]
 pub struct DropListener<T> {
     shared: Arc<Shared<T>>,
-    linger: Option<Delay>,
+    /// For how long, and until when.
+    linger: Option<(Duration, Delay)>,
     closing: Option<Closing>,
 }
 
@@ -51,9 +53,11 @@ impl<T: DataChannel> Future for DropListener<T> {
                 Ending::Open => return Poll::Pending,
                 Ending::Over => {}
                 Ending::Linger(time) => {
-                    let linger = self.linger.get_or_insert_with(|| Delay::new(time));
-                    std::task::ready!(Pin::new(linger).poll(cx));
-                    pipe.handle_linger_over();
+                    let (_, delay) = match &mut self.linger {
+                        Some(linger) if linger.0 == time => linger,
+                        linger => linger.insert((time, Delay::new(time))),
+                    };
+                    ready!(Pin::new(delay).poll(cx));
                 }
             }
             self.closing = pipe.close();

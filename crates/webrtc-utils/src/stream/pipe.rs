@@ -4,7 +4,6 @@ use std::{
     io, mem,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -28,8 +27,6 @@ pub(super) struct Pipe<T> {
     state: State,
     /// Gone once it is being closed.
     channel: Option<(T, Open)>,
-    /// How long the last flags may take to get on their way.
-    flush_linger: Duration,
     decoder: Decoder,
     violation: Option<FrameError>,
     /// Data that the owner has not read: at most [`READ_AHEAD`] and one message.
@@ -51,7 +48,6 @@ impl<T> Pipe<T> {
         Self {
             state: State::new(config),
             channel: Some((channel, Open::count())),
-            flush_linger: config.fin_linger,
             decoder: Decoder::default(),
             violation: None,
             unread: BytesMut::new(),
@@ -67,9 +63,9 @@ impl<T> Pipe<T> {
         &self.state
     }
 
-    /// Whether the listener has something to see to.
-    pub(super) fn is_ending(&self) -> bool {
-        self.state.ending() != Ending::Open
+    /// What is to become of the data channel.
+    pub(super) fn ending(&self) -> Ending {
+        self.state.ending()
     }
 
     /// The owner is gone.
@@ -152,9 +148,7 @@ impl<T: DataChannel> Pipe<T> {
             // The remote wants no more and has gone.
             Writable::Stopped => Poll::Ready(Ok(())),
             Writable::Reset => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-            _ if self.channel.is_none() || !self.state.listens() => {
-                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
-            }
+            _ if self.state.is_dead() => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             _ => Poll::Pending,
         }
     }
@@ -166,7 +160,7 @@ impl<T: DataChannel> Pipe<T> {
         if self.frame.is_empty() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
-        if self.channel.is_none() || !self.state.listens() {
+        if self.state.is_dead() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Pending
@@ -199,23 +193,10 @@ impl<T: DataChannel> Pipe<T> {
         self.transmit(cx);
     }
 
-    /// What is to become of the data channel: what the state says, but the last flags get time to leave.
-    pub(super) fn ending(&self) -> Ending {
-        match self.state.ending() {
-            Ending::Over if self.state.listens() && !self.is_flushed() => Ending::Linger(self.flush_linger),
-            ending => ending,
-        }
-    }
-
     /// Begins to close the data channel, once.
     pub(super) fn close(&mut self) -> Option<Closing> {
         self.state.handle_channel_closed();
-        self.unflushed = false;
         self.channel.take().map(|(channel, _)| channel.close_both())
-    }
-
-    pub(super) fn handle_linger_over(&mut self) {
-        self.state.handle_linger_over();
     }
 
     fn receive(&mut self, cx: &mut Context<'_>) {

@@ -15,7 +15,11 @@ const SOON: Duration = Duration::from_secs(5);
 /// Long enough that a test which waits for it fails.
 const NEVER: Duration = Duration::from_secs(60);
 
-const PATIENT: state::Config = state::Config { fin_linger: NEVER, reset_linger: NEVER };
+/// Waits for the remote's flags.
+const PATIENT: state::Config = state::Config { fin_linger: NEVER, close_linger: Duration::from_millis(50) };
+
+/// Waits for the remote to close the channel too.
+const POLITE: state::Config = state::Config { fin_linger: NEVER, close_linger: NEVER };
 
 type Listener = JoinHandle<io::Result<()>>;
 
@@ -188,7 +192,7 @@ async fn what_was_written_before_a_close_that_nobody_awaited_is_sent() {
 #[tokio::test]
 async fn a_remote_that_never_acknowledges_is_not_waited_for_long() {
     let (mut stream, listener, mut stranger) =
-        with_stranger(state::Config { fin_linger: Duration::from_millis(50), ..PATIENT });
+        with_stranger(state::Config { fin_linger: Duration::from_millis(50), ..POLITE });
     soon(stream.close()).await.unwrap();
     drop(stream);
     stranger.expect(Flag::Fin).await;
@@ -198,8 +202,7 @@ async fn a_remote_that_never_acknowledges_is_not_waited_for_long() {
 
 #[tokio::test]
 async fn a_dropped_stream_is_reset_and_its_channel_closed() {
-    let (mut stream, listener, mut stranger) =
-        with_stranger(state::Config { reset_linger: Duration::from_millis(50), ..PATIENT });
+    let (mut stream, listener, mut stranger) = with_stranger(PATIENT);
     stream.write_all(b"half an ans").await.unwrap();
     drop(stream);
     stranger.expect(Flag::ResetStream).await;
@@ -222,13 +225,32 @@ async fn a_reset_ends_both_halves_and_takes_back_what_was_not_read() {
 }
 
 #[tokio::test]
-async fn two_of_ours_reset_without_lingering() {
+async fn a_reset_is_heard_before_the_channel_closes() {
     let (one, other) = fake::forgetful_pair();
     let ((client, client_listener), (mut server, server_listener)) = (end(one, PATIENT), end(other, PATIENT));
     drop(client);
     assert_eq!(read_to_end(&mut server).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     finished(client_listener).await;
     finished(server_listener).await;
+}
+
+#[tokio::test]
+async fn a_remote_that_closes_the_channel_is_not_waited_for() {
+    let (mut stream, listener, mut stranger) = with_stranger(POLITE);
+    soon(stream.close()).await.unwrap();
+    stranger.flag(Flag::Fin).await;
+    stranger.expect(Flag::Fin).await;
+    stranger.expect(Flag::FinAck).await;
+    stranger.flag(Flag::FinAck).await;
+    stranger.channel.close_both().await.unwrap();
+    finished(listener).await;
+    assert_eq!(read_to_end(&mut stream).await.unwrap(), b"");
+
+    let (mut stream, listener, mut stranger) = with_stranger(POLITE);
+    stranger.flag(Flag::ResetStream).await;
+    assert_eq!(read_to_end(&mut stream).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    stranger.channel.close_both().await.unwrap();
+    finished(listener).await;
 }
 
 #[tokio::test]
@@ -278,8 +300,7 @@ async fn a_remote_that_does_not_read_is_felt() {
     // Two messages at the writer, those under way, two at the reader.
     assert!(written <= (fake::CAPACITY + 2 + 3) * MAX_DATA_LEN, "{written} bytes were taken");
     let mut first = vec![0; written];
-    let (read, more) =
-        soon(futures::future::join(server.read_exact(&mut first), client.write(b"more"))).await;
+    let (read, more) = soon(futures::future::join(server.read_exact(&mut first), client.write(b"more"))).await;
     read.unwrap();
     assert_eq!(more.unwrap(), 4, "and goes on when it reads");
     assert!(first.iter().all(|&byte| byte == 5));

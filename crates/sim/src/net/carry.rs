@@ -1,0 +1,138 @@
+//! Carrying out what a machine wants, as the real shell does.
+
+use openred_core::{
+    DialFailure, DialId, Input, Machine, OpenId, Output, RequestId, Response,
+    wire::kad::MAX_MESSAGE,
+};
+
+use super::Net;
+use crate::{
+    node::{Mind, NodeId},
+    wire::{Happening, Packet, WireId},
+};
+
+/// How late a timer may be, in microseconds.
+const LATE_US: u64 = 1000;
+
+/// Deadlines in the past that a machine may name in a row before it is believed to spin.
+const MAX_SPINS: u32 = 8;
+
+/// Trips until a request on a new stream arrives: the negotiation's two, then its own.
+pub(super) const ASK: u32 = 3;
+
+impl Net {
+    /// Tells a machine a fact. [`Net::settle`] must follow.
+    pub(super) fn tell(&mut self, id: NodeId, input: Input) {
+        let node = &mut self.nodes[id.0];
+        let now = node.clock.now(self.now);
+        if let Some(machine) = node.machine() {
+            self.trace.note(self.now, id, &input);
+            machine.handle_input(input, now);
+        }
+    }
+
+    /// Carries out everything a machine wants, then sets its timer.
+    pub(super) fn settle(&mut self, id: NodeId) {
+        while let Some(output) = self.nodes[id.0].machine().and_then(Machine::poll_output) {
+            self.trace.note(self.now, id, &output);
+            self.carry_out(id, output);
+        }
+        let node = &mut self.nodes[id.0];
+        let Mind::Machine(machine) = &node.mind else { return };
+        let deadline = machine.poll_timeout();
+        let elapsed = node.clock.now(self.now).elapsed;
+        let past = deadline.filter(|(at, _)| *at <= elapsed);
+        node.books.spins = if past.is_some() { node.books.spins + 1 } else { 0 };
+        if node.books.spins > MAX_SPINS {
+            panic!("seed {}: {id} spins at {elapsed:?} of its life: it goes on naming {past:?}", self.seed);
+        }
+        if node.books.timer == deadline {
+            return;
+        }
+        node.books.timer = deadline;
+        node.books.timer_set += 1;
+        if let Some((at, _)) = deadline {
+            let (life, set) = (node.life, node.books.timer_set);
+            let late = std::time::Duration::from_micros(self.rng.u64(0..LATE_US));
+            self.after(at.saturating_sub(elapsed) + late, Happening::Timer { node: id, life, set });
+        }
+    }
+
+    fn carry_out(&mut self, id: NodeId, output: Output) {
+        match output {
+            Output::Dial { dial, peer, addresses } => self.dial(id, dial, peer, addresses),
+            Output::CancelDial { dial } => self.forget_dial(id, dial),
+            Output::Disconnect { connection } => self.close_end(WireId(connection.0), id),
+            Output::Reserve { relay, address: _ } => self.reserve(id, relay),
+            Output::Request { request, connection, message, answered, .. } => {
+                self.request(id, WireId(connection.0), request, message, answered);
+            }
+            Output::CancelRequest { request } => drop(self.nodes[id.0].books.requests.remove(&request)),
+            Output::Respond { inbound, response } => {
+                if let Some((wire, request)) = self.nodes[id.0].books.inbound.remove(&inbound) {
+                    self.respond(id, wire, request, response);
+                }
+            }
+            Output::OpenStream { open, connection, name, .. } => {
+                let wire = WireId(connection.0);
+                if !self.has(id, wire) {
+                    return self.tell(id, Input::OpenFailed { open, reason: "the connection is closed".to_owned() });
+                }
+                self.nodes[id.0].books.opens.insert(open, wire);
+                self.send(id, wire, ASK, Packet::OpenStream { open, name });
+            }
+            Output::CancelOpen { open } => {
+                let books = &mut self.nodes[id.0].books;
+                books.opens.remove(&open);
+                books.opened.remove(&open);
+            }
+            Output::Done { op, outcome } => self.done(id, op, outcome),
+            Output::Event(event) => self.nodes[id.0].events.push((self.now, event)),
+        }
+    }
+
+    /// Sends a request; also what a hostile node does.
+    pub(super) fn request(&mut self, id: NodeId, wire: WireId, request: RequestId, message: Vec<u8>, answered: bool) {
+        if !self.has(id, wire) {
+            return self.tell(id, Input::RequestFailed { request, reason: "the connection is closed".to_owned() });
+        }
+        self.nodes[id.0].books.requests.insert(request, wire);
+        self.send(id, wire, ASK, Packet::Ask { request, message, answered });
+        if !answered {
+            let hops = self.wires[&wire].hops(id);
+            let negotiated = self.travel(hops, 2);
+            self.after(negotiated, Happening::Arrive { wire, to: id, hops, packet: Packet::Written { request } });
+        }
+    }
+
+    pub(super) fn respond(&mut self, id: NodeId, wire: WireId, request: RequestId, response: Response) {
+        match response {
+            Response::Message(message) if message.len() <= MAX_MESSAGE => {
+                self.send(id, wire, 1, Packet::Answer { request, message });
+            }
+            Response::Message(_) | Response::Reset => {
+                self.send(id, wire, 1, Packet::Reset { request, reason: "the stream was reset" });
+            }
+            Response::Nothing => {}
+        }
+    }
+
+    /// A fact of this instant that takes its turn among the others.
+    pub(super) fn tell_soon(&mut self, id: NodeId, input: Input) {
+        let life = self.nodes[id.0].life;
+        self.after(std::time::Duration::ZERO, Happening::Tell { node: id, life, input });
+    }
+
+    /// Whether a node has a connection.
+    pub(super) fn has(&self, id: NodeId, wire: WireId) -> bool {
+        self.nodes[id.0].books.wires.contains(&wire)
+    }
+
+    pub(super) fn dial_failed(&mut self, id: NodeId, dial: DialId, failure: DialFailure) {
+        self.tell(id, Input::DialFailed { dial, failure });
+    }
+
+    pub(super) fn open_failed(&mut self, id: NodeId, open: OpenId, reason: &str) {
+        self.tell_soon(id, Input::OpenFailed { open, reason: reason.to_owned() });
+    }
+}

@@ -1,0 +1,94 @@
+//! What a test can see of the network.
+
+use std::time::Duration;
+
+use libp2p_identity::{Keypair, PeerId};
+use multiaddr::Multiaddr;
+use openred_core::{
+    Machine,
+    event::{Event, State},
+};
+
+use super::{Net, orders::Order};
+use crate::node::{Mind, NodeId};
+
+impl Net {
+    /// The machine of a running node.
+    ///
+    /// # Panics
+    ///
+    /// If the node is dead or hostile.
+    pub fn machine(&self, id: NodeId) -> &Machine {
+        match &self.nodes[id.0].mind {
+            Mind::Machine(machine) => machine,
+            _ => panic!("{id} has no machine"),
+        }
+    }
+
+    /// A node's peer id.
+    pub fn peer(&self, id: NodeId) -> PeerId {
+        self.nodes[id.0].peer
+    }
+
+    /// The node of a peer id.
+    pub fn node(&self, peer: &PeerId) -> Option<NodeId> {
+        self.by_peer.get(peer).copied()
+    }
+
+    /// A node's key, for signing what it would not.
+    pub fn keypair(&self, id: NodeId) -> &Keypair {
+        &self.nodes[id.0].keypair
+    }
+
+    /// Where a relay listens.
+    pub fn address(&self, relay: NodeId) -> Multiaddr {
+        self.nodes[relay.0].address.clone().expect("only relays listen")
+    }
+
+    /// A node's wall clock.
+    pub fn unix_ms(&self, id: NodeId) -> u64 {
+        self.nodes[id.0].clock.now(self.now).unix_ms
+    }
+
+    /// Whether a node is running.
+    pub fn is_alive(&self, id: NodeId) -> bool {
+        self.nodes[id.0].is_alive()
+    }
+
+    /// Whether a node has joined.
+    pub fn is_ready(&self, id: NodeId) -> bool {
+        matches!(&self.nodes[id.0].mind, Mind::Machine(machine) if machine.status().state == State::Ready)
+    }
+
+    /// The relays that hold a reservation for a node.
+    pub fn reserved_at(&self, client: NodeId) -> Vec<NodeId> {
+        let holds = |relay: &NodeId| self.nodes[relay.0].books.places_for.contains_key(&client);
+        (0..self.nodes.len()).map(NodeId).filter(holds).collect()
+    }
+
+    /// Everything a node told its application, with the time.
+    pub fn events(&self, id: NodeId) -> &[(Duration, Event)] {
+        &self.nodes[id.0].events
+    }
+
+    /// The warnings with a code that a node gave.
+    pub fn warnings(&self, id: NodeId, wanted: &str) -> Vec<String> {
+        let warning = |event: &Event| match event {
+            Event::Warning { code, message } if *code == wanted => Some(message.clone()),
+            _ => None,
+        };
+        self.nodes[id.0].events.iter().filter_map(|(_, event)| warning(event)).collect()
+    }
+
+    /// Where the stream of an answered open leads, while it lives.
+    pub fn stream(&self, order: Order) -> Option<NodeId> {
+        let wire = self.nodes[order.node.0].books.streams.get(&order.op)?;
+        Some(self.wires.get(wire)?.other(order.node))
+    }
+
+    /// The relay through which the stream of an answered open runs, if it does.
+    pub fn stream_relay(&self, order: Order) -> Option<NodeId> {
+        let wire = self.nodes[order.node.0].books.streams.get(&order.op)?;
+        Some(self.wires.get(wire)?.via?.relay)
+    }
+}
