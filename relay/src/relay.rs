@@ -208,6 +208,11 @@ impl Relay {
 }
 
 fn check_certificate(pem: &str) -> Result<(), String> {
+    // webrtc-rs panics where the eight bytes of the expiry, twelve characters, are cut short.
+    let expiry = pem.lines().skip_while(|line| *line != "-----BEGIN EXPIRES-----").nth(1);
+    if expiry.is_none_or(|line| line.len() != 12 || !line.ends_with('=')) {
+        return Err("its expiry is missing".to_owned());
+    }
     libp2p_webrtc::tokio::Certificate::from_pem(pem).map(|_| ()).map_err(|error| error.to_string())
 }
 
@@ -245,5 +250,28 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_cut_short_anywhere_is_refused() {
+        let pem = webrtc::generate_certificate();
+        check_certificate(&pem).unwrap();
+        let whole = pem.trim_end().len();
+        for length in 0..whole {
+            assert!(check_certificate(&pem[..length]).is_err(), "cut to {length} of {whole}");
+        }
+    }
+
+    #[test]
+    fn who_listens_everywhere_is_reached_through_loopback() {
+        let reached = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(reached("0.0.0.0:80"), "127.0.0.1:80");
+        assert_eq!(reached("[::]:80"), "[::1]:80");
+        assert_eq!(reached("192.0.2.1:80"), "192.0.2.1:80");
     }
 }

@@ -12,12 +12,12 @@
 //!
 //! A bundle does not fetch, store or forward; and it checks dates only against the `now` it is given.
 
-use std::collections::{BTreeMap, btree_map};
 
 use libp2p_identity::PeerId;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    map::{self, Map},
     dht::key::{Key, KeyKind},
     record::{RecordError, SignedRecord},
     time::Now,
@@ -33,7 +33,7 @@ pub const MAX_RECORDS: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
     key: Key,
-    places: BTreeMap<PeerId, Place>,
+    places: Map<PeerId, Place>,
 }
 
 /// One provider's place in a bundle.
@@ -130,7 +130,7 @@ pub struct Rejected {
 impl Bundle {
     /// An empty bundle for what stands under `key`. Under the key of a peer no record belongs.
     pub fn new(key: Key) -> Self {
-        Self { key, places: BTreeMap::new() }
+        Self { key, places: Map::new() }
     }
 
     /// Reads a bundle another peer sent. What is valid of it is kept; the rest is returned with reasons.
@@ -255,7 +255,7 @@ impl Bundle {
 
     /// All records, withdrawals and expired ones included, in the order of their providers' ids.
     pub fn records(&self) -> Records<'_> {
-        Records(self.places.values())
+        Records(self.places.iter())
     }
 
     /// The records that hold at `now`: not expired, not withdrawn.
@@ -291,13 +291,13 @@ impl Bundle {
 
 /// The records of a bundle. See [`Bundle::records`].
 #[derive(Debug, Clone)]
-pub struct Records<'a>(btree_map::Values<'a, PeerId, Place>);
+pub struct Records<'a>(map::Iter<'a, PeerId, Place>);
 
 impl<'a> Iterator for Records<'a> {
     type Item = &'a SignedRecord;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|place| &place.record)
+        self.0.next().map(|(_, place)| &place.record)
     }
 }
 

@@ -15,13 +15,14 @@ pub mod store;
 pub mod table;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::VecDeque,
     time::Duration,
 };
 
 use libp2p_identity::PeerId;
 
 use crate::{
+    map::{Map, Set},
     boundary::{ConnectionId, Output, RequestId, Response as Reply},
     bundle::Bundle,
     context::{Connecting, Context},
@@ -108,13 +109,13 @@ struct Lookup {
     placement: Option<PlacementId>,
     union: Option<Bundle>,
     /// What each holder that answered had.
-    holders: BTreeMap<PeerId, Option<Bundle>>,
+    holders: Map<PeerId, Option<Bundle>>,
 }
 
 #[derive(Debug)]
 struct Placement {
     request: Request,
-    waiting: BTreeSet<RequestId>,
+    waiting: Set<RequestId>,
     placed: Placed,
     told: bool,
 }
@@ -142,10 +143,10 @@ pub(crate) struct Dht {
     pub(crate) table: Table,
     pub(crate) store: Store,
     server: bool,
-    lookups: BTreeMap<LookupId, Lookup>,
-    placements: BTreeMap<PlacementId, Placement>,
-    requests: BTreeMap<RequestId, InFlight>,
-    suspects: BTreeSet<PeerId>,
+    lookups: Map<LookupId, Lookup>,
+    placements: Map<PlacementId, Placement>,
+    requests: Map<RequestId, InFlight>,
+    suspects: Set<PeerId>,
     news: VecDeque<News>,
     next_id: u64,
 }
@@ -156,10 +157,10 @@ impl Dht {
             table: Table::new(Position::of_peer(&local)),
             store,
             server,
-            lookups: BTreeMap::new(),
-            placements: BTreeMap::new(),
-            requests: BTreeMap::new(),
-            suspects: BTreeSet::new(),
+            lookups: Map::new(),
+            placements: Map::new(),
+            requests: Map::new(),
+            suspects: Set::new(),
             news: VecDeque::new(),
             next_id: 0,
         }
@@ -182,7 +183,7 @@ impl Dht {
             self.keep_own(cx, &request);
         }
         let placed = Placed { held: 0, asked: 0 };
-        self.placements.insert(id, Placement { request, waiting: BTreeSet::new(), placed, told: false });
+        self.placements.insert(id, Placement { request, waiting: Set::new(), placed, told: false });
         self.start(cx, key, Want::Closest, Some(id));
         id
     }
@@ -206,7 +207,8 @@ impl Dht {
 
     /// A link to a peer stands: what waits for it is sent.
     pub(crate) fn connected(&mut self, cx: &mut Context<'_>, peer: PeerId, connection: ConnectionId) {
-        for (id, request) in &mut self.requests {
+        self.heard(&peer);
+        for (id, request) in self.requests.iter_mut() {
             if request.peer == peer && request.connection.is_none() {
                 request.connection = Some(connection);
                 send(cx, *id, request, connection);
@@ -220,6 +222,7 @@ impl Dht {
             return;
         }
         self.table.failed(&peer);
+        self.suspect(peer);
         let waiting: Vec<_> = self
             .requests
             .iter()
@@ -234,6 +237,17 @@ impl Dht {
     /// A peer answered something, so it is no suspect.
     pub(crate) fn heard(&mut self, peer: &PeerId) {
         self.suspects.remove(peer);
+        self.table.heard(peer);
+    }
+
+    /// A peer let something go unanswered: it is asked, and not waited for.
+    pub(crate) fn suspect(&mut self, peer: PeerId) {
+        self.suspects.insert(peer);
+        if self.suspects.len() > MAX_SUSPECTS {
+            // Any other: whoever is silent still is a suspect again after one request.
+            let other = self.suspects.iter().copied().find(|other| *other != peer);
+            other.map(|other| self.suspects.remove(&other));
+        }
     }
 
     /// A request of ours was answered.
@@ -339,7 +353,7 @@ impl Dht {
         let target = Position::of(&key);
         let start = self.table.closest(&target, cx.config.query.closest);
         let query = Query::new(cx.config.query.clone(), cx.local, target, start);
-        let mut lookup = Lookup { key, want, query, placement, union: None, holders: BTreeMap::new() };
+        let mut lookup = Lookup { key, want, query, placement, union: None, holders: Map::new() };
         if self.server
             && let Some(value) = self.store.get(&lookup.key, cx.now)
         {
@@ -368,12 +382,8 @@ impl Dht {
                     }
                 }
                 Next::Wait(_) => {
-                    for peer in lookup.query.slow() {
-                        if self.suspects.len() < MAX_SUSPECTS {
-                            self.suspects.insert(peer);
-                        }
-                    }
-                    return;
+                    let slow: Vec<_> = lookup.query.slow().collect();
+                    return slow.into_iter().for_each(|peer| self.suspect(peer));
                 }
                 Next::Finished => return self.finish_lookup(cx, id),
             }
@@ -523,12 +533,6 @@ impl Dht {
         closer
     }
 
-    fn suspect(&mut self, peer: PeerId) {
-        if self.suspects.len() < MAX_SUSPECTS {
-            self.suspects.insert(peer);
-        }
-    }
-
     fn drop_requests(&mut self, cx: &mut Context<'_>, purpose: Purpose) {
         let outputs = &mut cx.outputs;
         self.requests.retain(|id, request| {
@@ -595,7 +599,7 @@ fn send(cx: &mut Context<'_>, id: RequestId, request: &InFlight, connection: Con
     });
 }
 
-fn patience(cx: &Context<'_>, peer: &PeerId, suspects: &BTreeSet<PeerId>) -> Duration {
+fn patience(cx: &Context<'_>, peer: &PeerId, suspects: &Set<PeerId>) -> Duration {
     if suspects.contains(peer) {
         return Duration::ZERO;
     }

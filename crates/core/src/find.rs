@@ -9,11 +9,12 @@
 //!
 //! Bounds: the union holds at most 32 records; finds are bounded by [`Config::max_orders`](crate::Config).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use libp2p_identity::PeerId;
 
 use crate::{
+    map::Map,
     boundary::OpId,
     bundle::Bundle,
     context::Context,
@@ -147,7 +148,7 @@ pub(crate) struct Order {
     pub(crate) target: ServiceTarget,
     pub(crate) options: FindOptions,
     /// What this node itself offers under the name.
-    pub(crate) own: Vec<SignedRecord>,
+    pub(crate) own: Option<SignedRecord>,
     /// Whether the DHT can be asked yet.
     pub(crate) ready: bool,
 }
@@ -164,7 +165,7 @@ pub(crate) struct Finished {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Finds {
-    finds: BTreeMap<Asker, Find>,
+    finds: Map<Asker, Find>,
 }
 
 impl Finds {
@@ -183,13 +184,14 @@ impl Finds {
     pub(crate) fn start(&mut self, cx: &mut Context<'_>, dht: &mut Dht, asker: Asker, order: Order) {
         let Order { target, options, own, ready } = order;
         let mut union = Bundle::new(key(cx, &target));
-        for record in &own {
+        let offered = own.is_some();
+        if let Some(record) = own {
             // A record that this node signed itself belongs under its own name's key.
-            let _ = union.merge(record.clone(), cx.now);
+            let _ = union.merge(record, cx.now);
         }
         let first = (!union.is_empty()).then_some(Layer::Own);
         let find =
-            Find { target, options, started: cx.now.elapsed, lookup: None, union, own: !own.is_empty(), first, settled: None };
+            Find { target, options, started: cx.now.elapsed, lookup: None, union, own: offered, first, settled: None };
         self.finds.insert(asker, find);
         if ready {
             self.ask(cx, dht);

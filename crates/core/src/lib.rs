@@ -43,6 +43,7 @@ pub mod dht;
 pub mod error;
 pub mod event;
 pub mod find;
+pub mod map;
 pub mod name;
 pub mod open;
 pub mod peer_record;

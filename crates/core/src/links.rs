@@ -8,7 +8,6 @@
 //! bounded by [`MAX_DIALS`].
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
@@ -16,6 +15,7 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
+    map::{Map, Set},
     boundary::{ConnectionId, DialId},
     event::Path,
     time::Now,
@@ -49,7 +49,7 @@ pub(crate) struct Link {
 /// What a connected peer has told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
-    links: BTreeSet<ConnectionId>,
+    links: Set<ConnectionId>,
     /// Smoothed round-trip time.
     pub(crate) rtt: Option<Duration>,
     /// Whether it has identified itself.
@@ -74,9 +74,9 @@ pub(crate) struct Dial {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    links: BTreeMap<ConnectionId, Link>,
-    peers: BTreeMap<PeerId, Peer>,
-    dials: BTreeMap<DialId, Dial>,
+    links: Map<ConnectionId, Link>,
+    peers: Map<PeerId, Peer>,
+    dials: Map<DialId, Dial>,
     next_dial: u64,
 }
 
@@ -89,7 +89,7 @@ impl Link {
 impl Links {
     /// A new link; true if it is the peer's first.
     pub(crate) fn connected(&mut self, connection: ConnectionId, link: Link) -> bool {
-        let peer = self.peers.entry(link.peer).or_default();
+        let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
         let first = peer.links.is_empty();
         peer.links.insert(connection);
         self.links.insert(connection, link);
@@ -112,7 +112,7 @@ impl Links {
         let Some(link) = self.links.get_mut(&connection) else { return };
         link.silent = false;
         link.heard = Some(elapsed);
-        let peer = self.peers.entry(link.peer).or_default();
+        let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
         peer.rtt = Some(match peer.rtt {
             Some(old) => old.mul_f64(1.0 - RTT_WEIGHT) + rtt.mul_f64(RTT_WEIGHT),
             None => rtt,
@@ -136,10 +136,11 @@ impl Links {
         }
     }
 
-    pub(crate) fn silent(&mut self, connection: ConnectionId) {
-        if let Some(link) = self.links.get_mut(&connection) {
-            link.silent = true;
-        }
+    /// A ping went unanswered; whom the link leads to.
+    pub(crate) fn silent(&mut self, connection: ConnectionId) -> Option<PeerId> {
+        let link = self.links.get_mut(&connection)?;
+        link.silent = true;
+        Some(link.peer)
     }
 
     pub(crate) fn peer(&self, peer: &PeerId) -> Option<&Peer> {
@@ -161,7 +162,7 @@ impl Links {
             .peers
             .get(peer)
             .into_iter()
-            .flat_map(|peer| &peer.links)
+            .flat_map(|peer| peer.links.iter())
             .filter_map(|id| self.links.get(id).map(|link| (*id, link)))
             .collect();
         links.sort_by_key(|(id, link)| (link.silent, link.path, std::cmp::Reverse(*id)));

@@ -14,6 +14,7 @@ use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 
 use crate::{
+    map::Set,
     address::{is_link_local, is_private},
     boundary::{
         ConnectionId, DialFailure, DialId, Input, OpId, Outcome, Output, RegistrationId, Timer,
@@ -31,7 +32,7 @@ use crate::{
     orders::{Order, OrderKind, Orders},
     publish::{Offer, OfferPatch, Publisher},
     reservations::Reservations,
-    time::Now,
+    time::{Now, millis},
     wire::kad::PeerAddresses,
 };
 
@@ -49,6 +50,10 @@ const COMPANY_PAUSE: Duration = Duration::from_secs(3);
 
 /// A timer that fires later than this was held back: a page in the background, a machine that slept.
 const LATE: Duration = Duration::from_secs(2);
+
+/// How far the wall clock may run from the monotonic one between two looks before it counts as set: less than the shortest
+/// ttl, more than any correction of a running clock.
+const CLOCK_JUMP: Duration = Duration::from_secs(30);
 
 /// Relay links that a relay itself keeps; a small network becomes a full mesh. A guess.
 const RELAY_MESH: usize = 16;
@@ -137,6 +142,8 @@ pub struct Machine {
     finds: Finds,
     openings: Openings,
     orders: Orders,
+    /// The two clocks when they were last read.
+    clock: Now,
     /// Addresses known to lead to this node without a relay.
     public: Vec<Multiaddr>,
     status: Status,
@@ -168,6 +175,7 @@ impl Machine {
             finds: Finds::default(),
             openings: Openings::default(),
             orders: Orders::new(),
+            clock: now,
             public: Vec::new(),
             status: Status { state, reason: None },
             refresh: None,
@@ -272,7 +280,7 @@ impl Machine {
     /// Offers a service; ends when it can be reached and a write quorum holds its record.
     pub fn provide(&mut self, op: OpId, offer: Offer, limit: Duration, now: Now) {
         let mut parts = self.parts(now);
-        match parts.publisher.provide(&mut parts.cx, op, offer) {
+        match parts.publisher.provide(&mut parts.cx, parts.dht, op, offer) {
             Ok(_) => self.order(op, OrderKind::Publish, "offering the service", limit, now),
             Err(error) => self.done(op, Err(error)),
         }
@@ -377,11 +385,13 @@ impl Machine {
             Input::Ponged { peer, connection, rtt } => {
                 self.links.ponged(connection, rtt, now.elapsed);
                 self.dht.heard(&peer);
+                // Requests that timed out may have cost a live server its place in the table.
+                if let Some(known) = self.links.peer(&peer).filter(|known| known.server) {
+                    let addresses = known.addresses.clone();
+                    self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
+                }
             }
-            Input::PingFailed { connection, .. } => {
-                self.links.silent(connection);
-                self.outputs.push_back(Output::Disconnect { connection });
-            }
+            Input::PingFailed { connection, .. } => self.unheard(connection),
             Input::Reserved { relay } => {
                 if self.reservations.held(&relay) {
                     let mut parts = self.parts(now);
@@ -444,8 +454,7 @@ impl Machine {
             self.links.forgive(now.elapsed);
         }
         for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
-            self.links.silent(connection);
-            self.outputs.push_back(Output::Disconnect { connection });
+            self.unheard(connection);
         }
         if self.dht.store.next_expiry().is_some_and(|at| at <= now.elapsed) {
             self.dht.store.expire(now);
@@ -462,16 +471,18 @@ impl Machine {
 
     /// When the machine wants [`Machine::handle_timeout`], as time since the shell's start, and why.
     pub fn poll_timeout(&self) -> Option<(Duration, Timer)> {
-        let ready = self.is_ready();
-        let wanted = self.wanted_reservations();
-        let join = self.links.next_deadline().into_iter().chain(self.join.next_deadline()).min();
+        // A closed node says farewell to its holders and begins nothing else.
+        let closed = self.status.state == State::Closed;
+        let join = self.join.next_deadline().filter(|_| !closed);
+        let refresh = self.refresh_at.filter(|_| !closed);
+        let reservation = self.reservations.next_deadline(self.wanted_reservations()).filter(|_| !closed);
         [
-            (join, Timer::Join),
+            (self.links.next_deadline().into_iter().chain(join).min(), Timer::Join),
             (self.missing_company().map(|_| self.company_at), Timer::Company),
-            (self.dht.next_deadline().into_iter().chain(self.refresh_at).min(), Timer::Dht),
+            (self.dht.next_deadline().into_iter().chain(refresh).min(), Timer::Dht),
             (self.finds.next_deadline(), Timer::Find),
-            (self.publisher.next_deadline(ready), Timer::Publish),
-            (self.reservations.next_deadline(wanted), Timer::Reservation),
+            (self.publisher.next_deadline(self.is_ready() || closed), Timer::Publish),
+            (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
             (self.dht.store.next_expiry(), Timer::Store),
@@ -534,6 +545,14 @@ impl Machine {
         }
     }
 
+    /// A link is believed dead: it is closed, and its peer is not waited for.
+    fn unheard(&mut self, connection: ConnectionId) {
+        if let Some(peer) = self.links.silent(connection) {
+            self.dht.suspect(peer);
+        }
+        self.outputs.push_back(Output::Disconnect { connection });
+    }
+
     fn dial_failed(&mut self, dial: DialId, failure: &DialFailure, now: Now) {
         let Some(known) = self.links.dialled(dial) else { return };
         let mut parts = self.parts(now);
@@ -565,7 +584,12 @@ impl Machine {
         let known = known.clone();
         if server {
             self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
-            if !self.is_ready() && self.refresh.is_none() {
+            if !self.is_ready() {
+                // A walk that began without this peer may be waiting for a silent one.
+                if let Some(walk) = self.refresh.take() {
+                    let mut parts = self.parts(now);
+                    parts.dht.cancel_lookup(&mut parts.cx, walk);
+                }
                 self.refresh_at = Some(now.elapsed);
             }
         } else {
@@ -577,6 +601,11 @@ impl Machine {
 
     /// Lets every part do what is due.
     fn advance(&mut self, now: Now) {
+        let by_elapsed = self.clock + now.elapsed.saturating_sub(self.clock.elapsed);
+        if now.unix_ms.abs_diff(by_elapsed.unix_ms) > millis(CLOCK_JUMP) {
+            self.publisher.clock_was_set(now);
+        }
+        self.clock = now;
         let mut parts = self.parts(now);
         for dial in parts.cx.links.overdue(now.elapsed) {
             parts.cx.outputs.push_back(Output::CancelDial { dial });
@@ -665,12 +694,13 @@ impl Machine {
         if self.finds.len() >= self.config.max_orders {
             let most = self.config.max_orders;
             let (Asker::Find(op) | Asker::Open(op)) = asker;
+            self.give_up(op, now);
             return self.done(op, Err(Error::Quota(format!("{most} finds are running already"))));
         }
         let ready = self.is_ready();
         let mut parts = self.parts(now);
-        let mut own = parts.publisher.own(&target.name);
-        own.retain(|_| target.provider.is_none_or(|provider| provider == parts.cx.local));
+        let meant = target.provider.is_none_or(|provider| provider == parts.cx.local);
+        let own = if meant { parts.publisher.own(&parts.cx, &target.name) } else { None };
         parts.finds.start(&mut parts.cx, parts.dht, asker, find::Order { target, options, own, ready });
     }
 
@@ -753,7 +783,7 @@ impl Machine {
                 .collect()
         };
         let late = self.orders.iter().filter(|(_, order)| order.deadline <= now.elapsed).map(|(op, _)| *op);
-        let overdue: std::collections::BTreeSet<_> = overdue.into_iter().chain(late).collect();
+        let overdue: Set<_> = overdue.into_iter().chain(late).collect();
         for op in overdue {
             let Some(order) = self.orders.get(&op) else { continue };
             let (kind, what, limit) = (order.kind, order.what, order.limit);

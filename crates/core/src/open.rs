@@ -11,7 +11,7 @@
 //! Bounds: at most 32 candidates, each dialled twice at the most, through at most [`MAX_RELAYS`] relays.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::VecDeque,
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
+    map::{Map, Set},
     address::is_relayed,
     boundary::{ConnectionId, DialFailure, DialId, OpId, OpenId, Outcome, Output},
     context::{Connecting, Context},
@@ -63,7 +64,7 @@ enum Stage {
     Finding,
     /// Waiting for one of these dials to reach the candidate, and for these relays to be connected before it is dialled
     /// through them by these circuit addresses.
-    Dialling { dials: BTreeSet<DialId>, relays: BTreeMap<PeerId, Multiaddr> },
+    Dialling { dials: Set<DialId>, relays: Map<PeerId, Multiaddr> },
     LookingUp(LookupId),
     Opening { open: OpenId, until: Duration },
 }
@@ -73,7 +74,7 @@ struct Opening {
     name: ServiceName,
     stage: Stage,
     candidates: VecDeque<Candidate>,
-    tried: BTreeSet<ConnectionId>,
+    tried: Set<ConnectionId>,
     /// What went wrong so far, in order.
     failures: Vec<String>,
     refused: Option<(PeerId, String)>,
@@ -82,7 +83,7 @@ struct Opening {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Openings {
-    openings: BTreeMap<OpId, Opening>,
+    openings: Map<OpId, Opening>,
     next_open: u64,
 }
 
@@ -344,17 +345,17 @@ fn dial_all(
     cx: &mut Context<'_>,
     peer: PeerId,
     endpoints: &[Multiaddr],
-) -> (BTreeSet<DialId>, BTreeMap<PeerId, Multiaddr>) {
+) -> (Set<DialId>, Map<PeerId, Multiaddr>) {
     let (circuits, direct): (Vec<Multiaddr>, Vec<Multiaddr>) = endpoints.iter().cloned().partition(is_relayed);
-    let mut dials: BTreeSet<DialId> = cx.dial(peer, &direct).into_iter().collect();
-    let mut ways: BTreeMap<PeerId, (Multiaddr, Vec<Multiaddr>)> = BTreeMap::new();
+    let mut dials: Set<DialId> = cx.dial(peer, &direct).into_iter().collect();
+    let mut ways: Map<PeerId, (Multiaddr, Vec<Multiaddr>)> = Map::new();
     for circuit in circuits {
         let Some((relay, address)) = split(&circuit) else { continue };
         if ways.len() < MAX_RELAYS || ways.contains_key(&relay) {
-            ways.entry(relay).or_insert((circuit, Vec::new())).1.push(address);
+            ways.get_or_insert_with(relay, || (circuit, Vec::new())).1.push(address);
         }
     }
-    let mut relays = BTreeMap::new();
+    let mut relays = Map::new();
     for (relay, (circuit, addresses)) in ways {
         match cx.connect(relay, &addresses) {
             Connecting::Connected(_) => dials.extend(cx.dial(peer, &[circuit])),
@@ -385,7 +386,7 @@ impl Opening {
             name,
             stage: Stage::Finding,
             candidates,
-            tried: BTreeSet::new(),
+            tried: Set::new(),
             failures: Vec::new(),
             refused: None,
         }

@@ -3,9 +3,9 @@
 //! Finds are not among them: they keep their own time. An order leaves this list in the moment in which its
 //! [`Output::Done`](crate::Output::Done) is queued, so that it ends once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use crate::boundary::OpId;
+use crate::{boundary::OpId, map::Map};
 
 /// What is remembered of an order.
 #[derive(Debug)]
@@ -27,4 +27,4 @@ pub(crate) enum OrderKind {
 }
 
 /// See the module's documentation.
-pub(crate) type Orders = BTreeMap<OpId, Order>;
+pub(crate) type Orders = Map<OpId, Order>;

@@ -16,6 +16,7 @@ use libp2p_identity::Keypair;
 use multiaddr::Multiaddr;
 
 use crate::{
+    map::Map,
     backoff::Backoff,
     boundary::{OpId, Outcome, RegistrationId},
     bundle::Bundle,
@@ -25,7 +26,7 @@ use crate::{
     name::ServiceName,
     peer_record::PeerRecord,
     record::{MAX_ENDPOINTS, Record, SignedRecord, next_sequence},
-    time::{PEER_RECORD_TTL, TTL_DEFAULT, millis},
+    time::{Now, PEER_RECORD_TTL, TTL_DEFAULT, TTL_MAX, TTL_MIN, millis},
     wire::kad::{PeerAddresses, Request},
 };
 
@@ -87,20 +88,32 @@ struct Registration {
     offer: Offer,
     record: Option<SignedRecord>,
     withdrawing: bool,
-    /// Placements under way; the value is whether its quorum is needed and not yet reached.
-    placing: BTreeMap<PlacementId, bool>,
+    /// When the longest-lived record signed so far expires, in milliseconds since the Unix epoch; 0 if there is none.
+    /// Until then a holder that missed everything later may bring it back, so a withdrawal must last as long.
+    until: u64,
+    /// Placements of the round under way; the value is whether its quorum is needed.
+    placing: Map<PlacementId, bool>,
     waiters: Vec<(OpId, Outcome)>,
     backoff: Backoff,
     due: Option<Duration>,
+}
+
+impl Registration {
+    /// When it is to be stored: an offer only while the node can be reached, a withdrawal in any case.
+    fn waits_until(&self, reachable: bool) -> Option<Duration> {
+        self.due.filter(|_| reachable || self.withdrawing)
+    }
 }
 
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     keypair: Keypair,
-    registrations: BTreeMap<RegistrationId, Registration>,
+    registrations: Map<RegistrationId, Registration>,
     endpoints: Vec<Multiaddr>,
     addresses_due: Option<Duration>,
+    addresses_placing: Option<PlacementId>,
+    addresses_backoff: Backoff,
     sequence: u64,
     next_id: u64,
 }
@@ -109,16 +122,24 @@ impl Publisher {
     pub(crate) fn new(keypair: Keypair) -> Self {
         Self {
             keypair,
-            registrations: BTreeMap::new(),
+            registrations: Map::new(),
             endpoints: Vec::new(),
             addresses_due: None,
+            addresses_placing: None,
+            addresses_backoff: Backoff::new(RETRY.0, RETRY.1),
             sequence: 0,
             next_id: 0,
         }
     }
 
     /// Offers a service; `op` ends when a write quorum holds it and the node can be reached.
-    pub(crate) fn provide(&mut self, cx: &mut Context<'_>, op: OpId, offer: Offer) -> Result<RegistrationId, Error> {
+    pub(crate) fn provide(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        op: OpId,
+        offer: Offer,
+    ) -> Result<RegistrationId, Error> {
         if self.registrations.len() >= cx.config.max_registrations {
             let most = cx.config.max_registrations;
             return Err(Error::Quota(format!("this node offers {most} services already; withdraw one first")));
@@ -131,15 +152,18 @@ impl Publisher {
             )));
         }
         // Signing once before anything is sent shows every broken limit at once.
-        self.sign(cx, &offer, false)?;
+        self.sign(cx, &offer)?;
+        let (mut waiters, until) = self.supersede(cx, dht, &offer.name);
         self.next_id += 1;
         let id = RegistrationId(self.next_id);
+        waiters.push((op, Outcome::Provided(id)));
         let registration = Registration {
             offer,
             record: None,
             withdrawing: false,
-            placing: BTreeMap::new(),
-            waiters: vec![(op, Outcome::Provided(id))],
+            until,
+            placing: Map::new(),
+            waiters,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             due: Some(cx.now.elapsed),
         };
@@ -164,7 +188,7 @@ impl Publisher {
         offer.ttl = patch.ttl.or(offer.ttl);
         offer.region = patch.region.unwrap_or(offer.region);
         offer.clusters = patch.clusters.unwrap_or(offer.clusters);
-        self.sign(cx, &offer, false)?;
+        self.sign(cx, &offer)?;
         self.restart(cx, dht, id, |registration| {
             registration.offer = offer;
             registration.waiters.push((op, Outcome::Stored));
@@ -187,7 +211,7 @@ impl Publisher {
             registration.withdrawing = true;
             registration.waiters.extend(op.map(|op| (op, Outcome::Stored)));
         });
-        let never_stored = self.registrations.get(&id).is_some_and(|registration| registration.record.is_none());
+        let never_stored = self.registrations.get(&id).is_some_and(|registration| registration.until == 0);
         if never_stored && let Some(registration) = self.registrations.remove(&id) {
             for (op, outcome) in registration.waiters {
                 cx.done(op, Ok(outcome));
@@ -200,7 +224,7 @@ impl Publisher {
     pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, dht: &mut Dht, op: OpId) -> bool {
         let mut first = None;
         let mut known = false;
-        for (id, registration) in &mut self.registrations {
+        for (id, registration) in self.registrations.iter_mut() {
             if let Some(at) = registration.waiters.iter().position(|(waiter, _)| *waiter == op) {
                 known = true;
                 if let (_, Outcome::Provided(_)) = registration.waiters.remove(at) {
@@ -232,19 +256,27 @@ impl Publisher {
         }
     }
 
+    /// The wall clock was set: what was signed by the old time is signed anew.
+    pub(crate) fn clock_was_set(&mut self, now: Now) {
+        for registration in self.registrations.values_mut() {
+            registration.due = Some(now.elapsed);
+        }
+    }
+
     /// Stores what is due; `ready` tells whether the DHT can be asked.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>, dht: &mut Dht, ready: bool) {
-        if !ready || self.endpoints.is_empty() {
+        if !ready {
             return;
         }
-        if self.addresses_due.is_some_and(|due| due <= cx.now.elapsed) {
+        let reachable = !self.endpoints.is_empty();
+        if reachable && self.addresses_due.is_some_and(|due| due <= cx.now.elapsed) {
             self.addresses_due = Some(cx.after(PEER_RECORD_TTL / 2));
             self.publish_addresses(cx, dht);
         }
         let mut due: Vec<_> = self
             .registrations
             .iter()
-            .filter(|(_, registration)| registration.due.is_some_and(|due| due <= cx.now.elapsed))
+            .filter(|(_, registration)| registration.waits_until(reachable).is_some_and(|due| due <= cx.now.elapsed))
             .map(|(id, registration)| (Key::service(&cx.config.network, &registration.offer.name).position(), *id))
             .collect();
         due.sort();
@@ -255,6 +287,15 @@ impl Publisher {
 
     /// A placement reached its quorum or ended without.
     pub(crate) fn placed(&mut self, cx: &mut Context<'_>, id: PlacementId, placed: Placed) {
+        if self.addresses_placing == Some(id) {
+            self.addresses_placing = None;
+            if placed.is_quorum() {
+                self.addresses_backoff.reset();
+            } else {
+                self.addresses_due = Some(cx.now.elapsed + self.addresses_backoff.fail(cx.rng));
+            }
+            return;
+        }
         let Some((registration_id, registration)) =
             self.registrations.iter_mut().find(|(_, registration)| registration.placing.contains_key(&id))
         else {
@@ -262,6 +303,8 @@ impl Publisher {
         };
         let needed = registration.placing.remove(&id).unwrap_or(false);
         if needed && !placed.is_quorum() {
+            // One miss spoils the round, however the others end.
+            registration.placing.clear();
             registration.due = Some(cx.now.elapsed + registration.backoff.fail(cx.rng));
             return;
         }
@@ -279,13 +322,20 @@ impl Publisher {
         }
     }
 
-    /// The records of a name that this node offers itself.
-    pub(crate) fn own(&self, name: &ServiceName) -> Vec<SignedRecord> {
-        self.registrations
+    /// The record of a name that this node offers itself.
+    ///
+    /// It holds now, even if what was stored last does not: the clock may have been set, or nobody reached for hours.
+    pub(crate) fn own(&mut self, cx: &Context<'_>, name: &ServiceName) -> Option<SignedRecord> {
+        let registration = self
+            .registrations
             .values()
-            .filter(|registration| registration.offer.name == *name && !registration.withdrawing)
-            .filter_map(|registration| registration.record.clone())
-            .collect()
+            .find(|registration| registration.offer.name == *name && !registration.withdrawing)?;
+        let record = registration.record.clone()?;
+        if record.check_time(cx.now.unix_ms).is_ok() {
+            return Some(record);
+        }
+        let offer = registration.offer.clone();
+        self.sign(cx, &offer).ok()
     }
 
     /// Takes everything back; true if there was anything.
@@ -303,11 +353,12 @@ impl Publisher {
     }
 
     pub(crate) fn next_deadline(&self, ready: bool) -> Option<Duration> {
-        if !ready || self.endpoints.is_empty() {
+        if !ready {
             return None;
         }
-        let registrations = self.registrations.values().filter_map(|registration| registration.due);
-        registrations.chain(self.addresses_due).min()
+        let reachable = !self.endpoints.is_empty();
+        let registrations = self.registrations.values().filter_map(|registration| registration.waits_until(reachable));
+        registrations.chain(self.addresses_due.filter(|_| reachable)).min()
     }
 
     fn offered(&self, id: RegistrationId) -> Option<&Registration> {
@@ -323,17 +374,32 @@ impl Publisher {
         change: impl FnOnce(&mut Registration),
     ) {
         let Some(registration) = self.registrations.get_mut(&id) else { return };
-        for placement in std::mem::take(&mut registration.placing).into_keys() {
+        for (placement, _) in std::mem::take(&mut registration.placing) {
             dht.cancel_placement(cx, placement);
         }
         change(registration);
         registration.due = Some(cx.now.elapsed);
     }
 
+    /// Ends the withdrawal of a name that is under way: a new offer takes its place. Returns who waited for it, and until
+    /// when what it withdrew may come back.
+    fn supersede(&mut self, cx: &mut Context<'_>, dht: &mut Dht, name: &ServiceName) -> (Vec<(OpId, Outcome)>, u64) {
+        let known = self.registrations.iter().find(|(_, known)| known.withdrawing && known.offer.name == *name);
+        let Some(old) = known.map(|(id, _)| *id).and_then(|id| self.registrations.remove(&id)) else {
+            return (Vec::new(), 0);
+        };
+        for placement in old.placing.into_keys() {
+            dht.cancel_placement(cx, placement);
+        }
+        (old.waiters, old.until)
+    }
+
     fn store(&mut self, cx: &mut Context<'_>, dht: &mut Dht, id: RegistrationId) {
         let Some(registration) = self.registrations.get(&id) else { return };
         let (offer, withdrawing) = (registration.offer.clone(), registration.withdrawing);
-        let signed = match self.sign(cx, &offer, withdrawing) {
+        let until = registration.until;
+        let signed = if withdrawing { self.sign_withdrawal(cx, offer.name.clone(), until) } else { self.sign(cx, &offer) };
+        let signed = match signed {
             Ok(signed) => signed,
             Err(error) => return self.fail(cx, id, error),
         };
@@ -359,6 +425,7 @@ impl Publisher {
         let half = cx.after(ttl / 2);
         if let Some(registration) = self.registrations.get_mut(&id) {
             registration.placing = placing;
+            registration.until = registration.until.max(signed.record().expires_at());
             registration.record = Some(signed);
             registration.due = (!withdrawing).then_some(half);
         }
@@ -377,13 +444,14 @@ impl Publisher {
         match record.sign(&self.keypair) {
             Ok(signed) => {
                 let key = Key::peer(&cx.config.network, &cx.local).as_bytes().to_vec();
-                dht.place(cx, Request::PutValue { key, value: signed.envelope().to_vec() });
+                let request = Request::PutValue { key, value: signed.envelope().to_vec() };
+                self.addresses_placing = Some(dht.place(cx, request));
             }
             Err(error) => cx.emit(crate::event::Event::Warning { code: "RECORD_TOO_LARGE", message: error.to_string() }),
         }
     }
 
-    fn sign(&mut self, cx: &Context<'_>, offer: &Offer, withdrawn: bool) -> Result<SignedRecord, Error> {
+    fn sign(&mut self, cx: &Context<'_>, offer: &Offer) -> Result<SignedRecord, Error> {
         let region = if offer.region.is_empty() { &cx.config.region } else { &offer.region };
         let mut record = Record {
             name: offer.name.clone(),
@@ -396,10 +464,21 @@ impl Publisher {
             sequence: self.next_sequence(cx),
             issued_at: cx.now.unix_ms,
             ttl: millis(offer.ttl.unwrap_or(TTL_DEFAULT)),
-            withdrawn,
+            withdrawn: false,
             pq_key_hash: Vec::new(),
         };
         record.fit_endpoints();
+        Ok(record.sign(&self.keypair)?)
+    }
+
+    fn sign_withdrawal(&mut self, cx: &Context<'_>, name: ServiceName, until: u64) -> Result<SignedRecord, Error> {
+        let left = until.saturating_sub(cx.now.unix_ms);
+        let record = Record {
+            sequence: self.next_sequence(cx),
+            ttl: left.clamp(millis(TTL_MIN), millis(TTL_MAX)),
+            withdrawn: true,
+            ..Record::new(name, cx.local, cx.now.unix_ms)
+        };
         Ok(record.sign(&self.keypair)?)
     }
 

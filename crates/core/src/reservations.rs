@@ -6,12 +6,13 @@
 //!
 //! Bounds: one entry for each connected relay.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
+    map::Map,
     address::circuit_through,
     backoff::Backoff,
     boundary::Output,
@@ -43,7 +44,7 @@ struct Entry {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(crate) struct Reservations {
-    relays: BTreeMap<PeerId, Entry>,
+    relays: Map<PeerId, Entry>,
 }
 
 impl Reservations {

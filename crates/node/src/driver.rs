@@ -10,7 +10,7 @@ mod exchange;
 mod translate;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
@@ -30,6 +30,7 @@ use libp2p::{
     swarm::{self, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
 use openred_core::{
+    map::Map,
     ConnectionId, DialFailure, DialId, Error, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId,
     Response, event::Path, wire,
 };
@@ -75,16 +76,16 @@ pub(crate) struct Driver {
 #[derive(Default)]
 struct Books {
     next_id: u64,
-    connections: BTreeMap<ConnectionId, Connection>,
-    by_swarm: BTreeMap<swarm::ConnectionId, ConnectionId>,
-    dials: BTreeMap<swarm::ConnectionId, DialId>,
-    opening: BTreeMap<streams::RequestId, Opening>,
-    requests: BTreeMap<RequestId, Task>,
-    opens: BTreeMap<OpenId, Task>,
-    opened: BTreeMap<OpenId, ServiceStream>,
-    inbound: BTreeMap<InboundId, Task>,
-    answers: BTreeMap<InboundId, oneshot::Sender<Response>>,
-    operations: BTreeMap<OpId, oneshot::Sender<Result<Done, Error>>>,
+    connections: Map<ConnectionId, Connection>,
+    by_swarm: Map<swarm::ConnectionId, ConnectionId>,
+    dials: Map<swarm::ConnectionId, DialId>,
+    opening: Map<streams::RequestId, Opening>,
+    requests: Map<RequestId, Task>,
+    opens: Map<OpenId, Task>,
+    opened: Map<OpenId, ServiceStream>,
+    inbound: Map<InboundId, Task>,
+    answers: Map<InboundId, oneshot::Sender<Response>>,
+    operations: Map<OpId, oneshot::Sender<Result<Done, Error>>>,
     listening: HashMap<ListenerId, oneshot::Sender<Result<Multiaddr, Error>>>,
     reservations: HashMap<ListenerId, PeerId>,
 }

@@ -4,14 +4,13 @@
 //! provider is busy.
 
 use std::{
-    collections::BTreeMap,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
 use futures::{Stream, StreamExt, channel::mpsc};
-use openred_core::{error::Error, name::ServiceName, wire::stream::Status};
+use openred_core::{error::Error, name::ServiceName, wire::stream::Status, map::Map};
 
 use crate::service_stream::ServiceStream;
 
@@ -23,7 +22,7 @@ const MAX_WAITING: usize = 64;
 
 /// The table, shared by the node and its driver.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Handlers(Arc<Mutex<BTreeMap<ServiceName, mpsc::Sender<ServiceStream>>>>);
+pub(crate) struct Handlers(Arc<Mutex<Map<ServiceName, mpsc::Sender<ServiceStream>>>>);
 
 impl Handlers {
     /// Registers a name; an error if it is taken.
@@ -63,7 +62,7 @@ impl Handlers {
         self.table().remove(name);
     }
 
-    fn table(&self) -> MutexGuard<'_, BTreeMap<ServiceName, mpsc::Sender<ServiceStream>>> {
+    fn table(&self) -> MutexGuard<'_, Map<ServiceName, mpsc::Sender<ServiceStream>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

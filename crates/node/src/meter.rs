@@ -5,8 +5,9 @@
 //! The streams of a relayed connection pass unmeasured, since the same bytes are measured on the
 //! stream that carries that connection to the relay.
 //!
-//! The limit counts both directions together. See [`Bucket`] for how it is kept, and for what it
-//! does not promise.
+//! The limit counts both directions together and is kept by a token bucket, for which streams wait
+//! in turn. In the long run no more than the limit passes; for a quarter of a second, or when many
+//! idle streams begin at once, it may.
 
 mod bucket;
 #[cfg(test)]

@@ -10,7 +10,8 @@
 //! What it makes true:
 //! - Reading ends with `Ok(0)` only if the peer has finished. A reset reads as `ConnectionReset`, a
 //!   lost or closed connection as `ConnectionAborted`, after whatever has arrived before it.
-//! - A stream that is dropped without having been closed is reset.
+//! - A stream that is dropped without having been closed is reset, behind everything written to it,
+//!   unless the peer has finished; with [`give_up`], then too.
 //! - A peer that goes on sending on a stream that has been closed and dropped is told to stop.
 //!
 //! Bounds: [`ledger::MAX_STREAMS`] streams in each direction on a connection, and
@@ -22,6 +23,7 @@ mod ledger;
 mod tests;
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     io, iter,
     pin::Pin,
@@ -54,6 +56,22 @@ const YAMUX_STREAMS: usize = 4 * ledger::MAX_STREAMS;
 /// are 100 MB/s at 80 ms, more than a relay gives to a circuit. yamux would allow 1 GiB, which one
 /// peer could fill.
 const RECEIVE_WINDOWS: usize = YAMUX_STREAMS * yamux::DEFAULT_CREDIT as usize + 16 * 1024 * 1024;
+
+thread_local! {
+    /// Whether the stream that is being dropped is being given up. It is known only to whoever drops
+    /// it, and several layers of libp2p lie between there and the stream of this module.
+    static GIVING_UP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Drops a stream so that the peer takes it for cut off, whatever the peer has said before.
+///
+/// A stream that is just dropped is reset too, but not if the peer has finished: many of libp2p's
+/// protocols answer, flush and drop, and mean the end.
+pub(crate) fn give_up<S>(stream: S) {
+    GIVING_UP.set(true);
+    drop(stream);
+    GIVING_UP.set(false);
+}
 
 /// The upgrade that makes a [`Muxer`] of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -240,7 +258,7 @@ impl AsyncWrite for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.ledger.dropped(self.id, self.closed);
+        self.ledger.dropped(self.id, self.closed, GIVING_UP.get());
     }
 }
 

@@ -76,9 +76,6 @@ where
 }
 
 /// What every platform's transport ends with.
-fn timed_and_metered(
-    transport: Boxed<(PeerId, StreamMuxerBox)>,
-    meter: &Meter,
-) -> Boxed<(PeerId, StreamMuxerBox)> {
+fn timed_and_metered(transport: Boxed<(PeerId, StreamMuxerBox)>, meter: &Meter) -> Boxed<(PeerId, StreamMuxerBox)> {
     meter.measure(TransportTimeout::new(transport, CONNECT_TIMEOUT).boxed())
 }

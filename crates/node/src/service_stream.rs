@@ -10,6 +10,8 @@ use futures::{AsyncRead, AsyncWrite};
 use libp2p::{PeerId, Stream};
 use openred_core::event::Path;
 
+use crate::muxer;
+
 /// A stream of bytes in both directions, each of which ends on its own.
 ///
 /// Closing ends the own direction; the peer reads an end and can go on writing. Reading returns an
@@ -18,10 +20,11 @@ use openred_core::event::Path;
 /// complete.
 ///
 /// Dropping a stream that is not closed resets it: the peer reads an error. To give up on a stream
-/// is therefore to drop it.
+/// is therefore to drop it. (QUIC has no part in this: libp2p's transport ends such a stream.)
 #[derive(Debug)]
 pub struct ServiceStream {
-    stream: Stream,
+    /// There until the drop.
+    stream: Option<Stream>,
     path: Path,
     remote_peer: PeerId,
     name: String,
@@ -30,7 +33,7 @@ pub struct ServiceStream {
 impl ServiceStream {
     /// Wraps a stream on which the service has been agreed.
     pub fn new(stream: Stream, path: Path, remote_peer: PeerId, name: String) -> Self {
-        Self { stream, path, remote_peer, name }
+        Self { stream: Some(stream), path, remote_peer, name }
     }
 
     /// How the peer is reached.
@@ -47,24 +50,34 @@ impl ServiceStream {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut Stream> {
+        Pin::new(self.get_mut().stream.as_mut().expect("it is there until the drop"))
+    }
+}
+
+impl Drop for ServiceStream {
+    fn drop(&mut self) {
+        muxer::give_up(self.stream.take());
+    }
 }
 
 impl AsyncRead for ServiceStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.stream().poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for ServiceStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(cx, buf)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_close(cx)
     }
 }

@@ -17,7 +17,7 @@ mod handler;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -27,10 +27,12 @@ use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol,
     core::{Endpoint, transport::PortUse},
     swarm::{
-        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
-        NotifyHandler, THandlerInEvent, ToSwarm, behaviour::ConnectionEstablished,
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, NotifyHandler, THandlerInEvent,
+        ToSwarm, behaviour::ConnectionEstablished,
     },
 };
+
+use openred_core::map::{Map, Set};
 
 use self::handler::{FromBehaviour, Handler, ToBehaviour};
 
@@ -119,7 +121,7 @@ pub enum Event {
 pub struct Behaviour {
     config: Config,
     inbound: Arc<[StreamProtocol]>,
-    connections: BTreeMap<ConnectionId, Connection>,
+    connections: Map<ConnectionId, Connection>,
     queue: VecDeque<ToSwarm<Event, FromBehaviour>>,
     waker: Option<Waker>,
 }
@@ -128,7 +130,7 @@ pub struct Behaviour {
 struct Connection {
     peer: PeerId,
     /// Requests that the handler has not answered.
-    unanswered: BTreeSet<RequestId>,
+    unanswered: Set<RequestId>,
 }
 
 impl Behaviour {
@@ -139,13 +141,7 @@ impl Behaviour {
 
     /// A behaviour that accepts streams of the `inbound` protocols, within `config`.
     pub fn with_config(inbound: Vec<StreamProtocol>, config: Config) -> Self {
-        Self {
-            config,
-            inbound: inbound.into(),
-            connections: BTreeMap::new(),
-            queue: VecDeque::new(),
-            waker: None,
-        }
+        Self { config, inbound: inbound.into(), connections: Map::new(), queue: VecDeque::new(), waker: None }
     }
 
     /// Replaces the inbound protocols, on existing connections too.
@@ -166,13 +162,7 @@ impl Behaviour {
     /// Opens a stream to `peer` with `protocol` on `connection`.
     ///
     /// One [`Event::Opened`] or [`Event::OpenFailed`] with `request` follows.
-    pub fn open(
-        &mut self,
-        request: RequestId,
-        peer: PeerId,
-        connection: ConnectionId,
-        protocol: StreamProtocol,
-    ) {
+    pub fn open(&mut self, request: RequestId, peer: PeerId, connection: ConnectionId, protocol: StreamProtocol) {
         match self.connections.get_mut(&connection) {
             Some(known) if known.peer == peer => {
                 known.unanswered.insert(request);
@@ -182,12 +172,7 @@ impl Behaviour {
                     event: FromBehaviour::Open { request, protocol },
                 });
             }
-            _ => self.emit(Event::OpenFailed {
-                request,
-                peer,
-                connection,
-                error: OpenError::ConnectionClosed,
-            }),
+            _ => self.emit(Event::OpenFailed { request, peer, connection, error: OpenError::ConnectionClosed }),
         }
         self.wake();
     }
@@ -234,12 +219,8 @@ impl NetworkBehaviour for Behaviour {
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished {
-                peer_id,
-                connection_id,
-                ..
-            }) => {
-                let connection = Connection { peer: peer_id, unanswered: BTreeSet::new() };
+            FromSwarm::ConnectionEstablished(ConnectionEstablished { peer_id, connection_id, .. }) => {
+                let connection = Connection { peer: peer_id, unanswered: Set::new() };
                 self.connections.insert(connection_id, connection);
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
@@ -257,31 +238,18 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        event: ToBehaviour,
-    ) {
+    fn on_connection_handler_event(&mut self, peer: PeerId, connection: ConnectionId, event: ToBehaviour) {
         let answered = match &event {
-            ToBehaviour::Opened { request, .. } | ToBehaviour::Failed { request, .. } => {
-                Some(request)
-            }
+            ToBehaviour::Opened { request, .. } | ToBehaviour::Failed { request, .. } => Some(request),
             ToBehaviour::Inbound { .. } => None,
         };
         if let (Some(request), Some(known)) = (answered, self.connections.get_mut(&connection)) {
             known.unanswered.remove(request);
         }
         self.emit(match event {
-            ToBehaviour::Opened { request, stream } => {
-                Event::Opened { request, peer, connection, stream }
-            }
-            ToBehaviour::Failed { request, error } => {
-                Event::OpenFailed { request, peer, connection, error }
-            }
-            ToBehaviour::Inbound { protocol, stream } => {
-                Event::Inbound { peer, connection, protocol, stream }
-            }
+            ToBehaviour::Opened { request, stream } => Event::Opened { request, peer, connection, stream },
+            ToBehaviour::Failed { request, error } => Event::OpenFailed { request, peer, connection, error },
+            ToBehaviour::Inbound { protocol, stream } => Event::Inbound { peer, connection, protocol, stream },
         });
     }
 

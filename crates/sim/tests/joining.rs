@@ -29,7 +29,9 @@ fn one_live_relay_of_three_is_enough() {
         });
         steps.collect::<Vec<_>>()
     };
-    let told: Vec<_> = steps(live).iter().map(|(_, stage)| stage.as_str()).collect();
+    let mut told: Vec<_> = steps(live).iter().map(|(_, stage)| stage.as_str()).collect();
+    // The DHT and the reservation are asked together.
+    told[3..].sort();
     assert_eq!(told, ["dial", "connected", "identified", "dht", "reserved"]);
 
     let refused = steps(dead);

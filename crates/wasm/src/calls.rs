@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::pin,
 };
@@ -11,7 +10,7 @@ use futures::{
     channel::oneshot,
     future::{Either, select},
 };
-use openred_node::core::Error;
+use openred_node::core::{Error, map::{Map, Set}};
 use wasm_bindgen::JsValue;
 
 use crate::convert::rejection;
@@ -19,11 +18,11 @@ use crate::convert::rejection;
 /// The calls under way, by the number that the page chose for each. The page counts upwards.
 #[derive(Default)]
 pub(crate) struct Calls {
-    running: RefCell<BTreeMap<u32, oneshot::Sender<()>>>,
+    running: RefCell<Map<u32, oneshot::Sender<()>>>,
     /// The highest number of a call that has begun. JavaScript has its promise one turn of the event loop earlier.
     begun: Cell<u32>,
     /// Calls that were given up before they began.
-    unborn: RefCell<BTreeSet<u32>>,
+    unborn: RefCell<Set<u32>>,
 }
 
 impl Calls {

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     time::Duration,
 };
 
@@ -17,6 +16,8 @@ use openred_node::{
     core::{Error, address::RelayAddress, name::NetworkName, name::ServiceName},
 };
 use wasm_bindgen::prelude::*;
+
+use openred_node::core::map::Map;
 
 use crate::{
     calls::Calls,
@@ -37,8 +38,8 @@ pub struct RawNode {
     identity: Keypair,
     calls: Calls,
     next_id: Cell<u32>,
-    registrations: RefCell<BTreeMap<u32, Registration>>,
-    handlers: RefCell<BTreeMap<u32, Served>>,
+    registrations: RefCell<Map<u32, Registration>>,
+    handlers: RefCell<Map<u32, Served>>,
     events: RefCell<Option<Events>>,
 }
 

@@ -61,7 +61,8 @@ export class PeersView {
 function peerRow(peer: PeerInfo): HTMLElement {
   const dot = h('span', { class: 'dot', 'aria-hidden': 'true' })
   dot.style.setProperty('--hue', String(hue(peer.peerId)))
-  const kind = peer.roles.includes('relay') ? 'relay' : 'page'
+  // A peer that has not told its role yet is one this page dialled, so it is no page.
+  const kind = peer.roles.includes('relay') ? 'relay' : peer.path === 'relayed' ? 'page' : 'node'
   return h(
     'li',
     { class: 'peer', title: peer.address },

@@ -11,12 +11,12 @@
 //!
 //! Bounds: at most [`QueryConfig::candidates`] candidates are remembered, the closest ones.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use libp2p_identity::PeerId;
 
 use super::key::{Distance, Position};
-use crate::wire::kad::PeerAddresses;
+use crate::{map::Map, wire::kad::PeerAddresses};
 
 /// The limits of one query.
 #[derive(Clone, Debug)]
@@ -69,13 +69,13 @@ pub struct Query {
     config: QueryConfig,
     target: Position,
     local: PeerId,
-    candidates: BTreeMap<Distance, Candidate>,
+    candidates: Map<Distance, Candidate>,
 }
 
 impl Query {
     /// Starts a query from what the routing table knows.
     pub fn new(config: QueryConfig, local: PeerId, target: Position, start: Vec<PeerAddresses>) -> Self {
-        let mut query = Self { config, target, local, candidates: BTreeMap::new() };
+        let mut query = Self { config, target, local, candidates: Map::new() };
         query.learn(start);
         query
     }
@@ -179,7 +179,7 @@ impl Query {
                 continue;
             }
             let distance = self.target.distance(&Position::of_peer(&peer.peer));
-            self.candidates.entry(distance).or_insert(Candidate { peer, state: State::New });
+            self.candidates.get_or_insert_with(distance, || Candidate { peer, state: State::New });
         }
         while self.candidates.len() > self.config.candidates {
             let farthest_new = self

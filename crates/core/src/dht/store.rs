@@ -12,7 +12,6 @@
 //! The store does not decide whom to replicate to, and it does not count requests.
 
 use std::{
-    collections::{BTreeMap, btree_map},
     time::Duration,
 };
 
@@ -21,6 +20,7 @@ use multiaddr::Multiaddr;
 
 use super::key::{Distance, Key, KeyError, KeyKind, Position, is_provider_key};
 use crate::{
+    map::{self, Map},
     bundle::{Bundle, BundleError, Merge, Merged, Rejected},
     name::NetworkName,
     peer_record::{PeerRecordError, SignedPeerRecord},
@@ -67,10 +67,10 @@ pub struct Store {
     network: NetworkName,
     local: Position,
     config: StoreConfig,
-    values: BTreeMap<Key, Value>,
-    providers: BTreeMap<Vec<u8>, Providers>,
+    values: Map<Key, Value>,
+    providers: Map<Vec<u8>, Providers>,
     /// Every key that is held, by its distance from this node, for finding the farthest.
-    by_distance: BTreeMap<Distance, Slot>,
+    by_distance: Map<Distance, Slot>,
     bytes: usize,
     /// No earlier than this, in `Now::elapsed`, does anything expire.
     next_expiry: Option<Duration>,
@@ -121,7 +121,7 @@ impl Value {
 
 /// The providers of one key, closest to the key first.
 #[derive(Debug, Default)]
-struct Providers(BTreeMap<Distance, Provider>);
+struct Providers(Map<Distance, Provider>);
 
 #[derive(Debug)]
 struct Provider {
@@ -171,9 +171,9 @@ impl Store {
             network,
             local: Position::of_peer(local),
             config,
-            values: BTreeMap::new(),
-            providers: BTreeMap::new(),
-            by_distance: BTreeMap::new(),
+            values: Map::new(),
+            providers: Map::new(),
+            by_distance: Map::new(),
             bytes: 0,
             next_expiry: None,
             swept: None,
@@ -272,7 +272,7 @@ impl Store {
             self.bytes += key.len();
             self.place(position, Slot::Providers(key.to_vec()));
         }
-        let providers = self.providers.entry(key.to_vec()).or_default();
+        let providers = self.providers.get_or_insert_with(key.to_vec(), Providers::default);
         let before = providers.bytes();
         providers.0.retain(|_, provider| provider.until > now.elapsed);
         let known = providers.0.insert(distance, Provider { announced, until }).is_some();
@@ -337,7 +337,7 @@ impl Store {
     }
 
     /// All values in the order of their keys.
-    pub fn entries(&self) -> btree_map::Iter<'_, Key, Value> {
+    pub fn entries(&self) -> map::Iter<'_, Key, Value> {
         self.values.iter()
     }
 

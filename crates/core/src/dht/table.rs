@@ -7,12 +7,12 @@
 //!
 //! Bounds: 256 buckets of [`BUCKET`] peers with at most 16 addresses each. The table does not dial and does not ping.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use libp2p_identity::PeerId;
 
 use super::key::Position;
-use crate::wire::kad::PeerAddresses;
+use crate::{map::Map, wire::kad::PeerAddresses};
 
 /// Peers in a bucket: Kademlia's `k`, 20 in libp2p's specification.
 pub const BUCKET: usize = 20;
@@ -31,19 +31,19 @@ struct Entry {
 #[derive(Debug)]
 pub struct Table {
     local: Position,
-    buckets: BTreeMap<usize, Vec<Entry>>,
+    buckets: Map<usize, Vec<Entry>>,
 }
 
 impl Table {
     /// An empty table around the local position.
     pub fn new(local: Position) -> Self {
-        Self { local, buckets: BTreeMap::new() }
+        Self { local, buckets: Map::new() }
     }
 
     /// A peer is connected and serves the DHT of this network; true if the table holds it afterwards.
     pub fn seen(&mut self, peer: PeerAddresses, elapsed: Duration) -> bool {
         let Some(index) = self.bucket(&peer.peer) else { return false };
-        let bucket = self.buckets.entry(index).or_default();
+        let bucket = self.buckets.get_or_insert_with(index, Vec::new);
         let entry = Entry { peer, seen: elapsed, failures: 0 };
         if let Some(known) = bucket.iter_mut().find(|known| known.peer.peer == entry.peer.peer) {
             *known = entry;
@@ -73,6 +73,14 @@ impl Table {
             if bucket[position].failures >= FAILURES {
                 bucket.remove(position);
             }
+        }
+    }
+
+    /// A peer answered: its failures so far do not count.
+    pub fn heard(&mut self, peer: &PeerId) {
+        let Some(bucket) = self.bucket(peer).and_then(|index| self.buckets.get_mut(&index)) else { return };
+        if let Some(known) = bucket.iter_mut().find(|known| known.peer.peer == *peer) {
+            known.failures = 0;
         }
     }
 

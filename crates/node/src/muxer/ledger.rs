@@ -1,16 +1,15 @@
 //! What is known of the streams of one connection, beyond what yamux keeps.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     io,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use super::{
-    YAMUX_STREAMS,
-    frames::{Frame, Kind},
-};
+use openred_core::map::Map;
+
+use super::{YAMUX_STREAMS, frames::Frame};
 
 /// Streams that either side may have open on a connection. rust-libp2p closes a connection with more
 /// than 512 streams, so with this many from either side no connection is ever lost to its streams.
@@ -23,7 +22,7 @@ pub(super) struct Ledger(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// At most [`YAMUX_STREAMS`].
-    streams: BTreeMap<u32, Entry>,
+    streams: Map<u32, Entry>,
     /// Streams to reset, in order. Each is one that yamux has not forgotten.
     resets: VecDeque<u32>,
     /// Waits for room for another outbound stream.
@@ -46,8 +45,17 @@ struct Entry {
     lingering: bool,
     /// The peer went on before the end of this side's direction was on the wire.
     reset_due: bool,
+    /// Given up on this side after the peer had finished. What yamux has left of it ends with a FIN,
+    /// which is to be a reset.
+    given_up: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+impl Entry {
+    fn is_dropped(&self) -> bool {
+        self.lingering || self.given_up
+    }
 }
 
 impl Ledger {
@@ -72,8 +80,8 @@ impl Ledger {
         room
     }
 
-    /// A stream has been dropped on this side, `closed` or not.
-    pub(super) fn dropped(&self, id: u32, closed: bool) {
+    /// A stream has been dropped on this side, `closed` or not, because it was given up or not.
+    pub(super) fn dropped(&self, id: u32, closed: bool, given_up: bool) {
         let mut state = self.lock();
         let Some(mut entry) = state.streams.remove(&id) else { return };
         if let Some(opener) = state.opener.take() {
@@ -83,13 +91,16 @@ impl Ledger {
             return;
         }
         match (entry.finished, closed) {
-            // yamux would send the end of the stream, as if everything had been said.
-            (true, false) => state.resets.push_back(id),
-            (false, true) if state.lingering() < MAX_STREAMS => {
+            // What has been written goes out first, so the reset takes the place of yamux's own end.
+            (true, false) if given_up && state.kept() < MAX_STREAMS => {
+                entry.given_up = true;
+                state.streams.insert(id, entry);
+            }
+            (false, true) if state.kept() < MAX_STREAMS => {
                 entry.lingering = true;
                 state.streams.insert(id, entry);
             }
-            // Both directions have ended, or yamux sends the reset.
+            // Both directions have ended, or yamux sends what is right.
             _ => {}
         }
     }
@@ -97,21 +108,21 @@ impl Ledger {
     /// A frame of a stream has been read from the connection.
     pub(super) fn received(&self, frame: &Frame) -> io::Result<()> {
         let mut state = self.lock();
-        if frame.syn {
+        if frame.syn() {
             if state.streams.len() >= YAMUX_STREAMS {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the peer opens too many streams"));
             }
             state.streams.insert(frame.stream, Entry::default());
         }
         let Some(entry) = state.streams.get_mut(&frame.stream) else { return Ok(()) };
-        entry.finished |= frame.fin && !entry.reset;
-        entry.reset |= frame.rst;
+        entry.finished |= frame.fin() && !entry.reset;
+        entry.reset |= frame.rst();
         if !entry.lingering {
             return Ok(());
         }
         if entry.finished || entry.reset {
             state.streams.remove(&frame.stream);
-        } else if frame.kind == Kind::Data && frame.body > 0 {
+        } else if frame.body() > 0 {
             entry.reset_due = true;
             state.reset_if_due(frame.stream);
         }
@@ -120,14 +131,23 @@ impl Ledger {
 
     /// A frame of a stream has been written to the connection.
     pub(super) fn sent(&self, frame: &Frame) {
-        if !(frame.fin || frame.rst) {
+        if !(frame.fin() || frame.rst()) {
             return;
         }
         let mut state = self.lock();
-        if let Some(entry) = state.streams.get_mut(&frame.stream) {
-            entry.end_sent = true;
-            state.reset_if_due(frame.stream);
+        match state.streams.get_mut(&frame.stream) {
+            Some(entry) if entry.given_up => drop(state.streams.remove(&frame.stream)),
+            Some(entry) => {
+                entry.end_sent = true;
+                state.reset_if_due(frame.stream);
+            }
+            None => {}
         }
+    }
+
+    /// Whether this side has given a stream up.
+    pub(super) fn is_reset_here(&self, id: u32) -> bool {
+        self.lock().streams.get(&id).is_some_and(|entry| entry.given_up)
     }
 
     /// The next stream to reset.
@@ -141,7 +161,8 @@ impl Ledger {
         state.ended = true;
         state.resets.clear();
         let streams = state.streams.values_mut();
-        let mut wakers: Vec<Waker> = streams.flat_map(|entry| [entry.reader.take(), entry.writer.take()]).flatten().collect();
+        let mut wakers: Vec<Waker> =
+            streams.flat_map(|entry| [entry.reader.take(), entry.writer.take()]).flatten().collect();
         wakers.extend(state.opener.take());
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -194,11 +215,12 @@ impl Ledger {
 impl State {
     /// Streams in use that were opened on this side, or on the other.
     fn open(&self, outbound: bool) -> usize {
-        self.streams.values().filter(|entry| entry.outbound == outbound && !entry.lingering).count()
+        self.streams.values().filter(|entry| entry.outbound == outbound && !entry.is_dropped()).count()
     }
 
-    fn lingering(&self) -> usize {
-        self.streams.values().filter(|entry| entry.lingering).count()
+    /// Streams that have been dropped and are remembered.
+    fn kept(&self) -> usize {
+        self.streams.values().filter(|entry| entry.is_dropped()).count()
     }
 
     /// Resets a lingering stream, after the end of its own direction, so that nothing is cut off

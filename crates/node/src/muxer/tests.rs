@@ -149,17 +149,34 @@ async fn a_dropped_stream_is_reset() {
 }
 
 #[tokio::test]
-async fn a_stream_dropped_after_the_peer_has_ended_is_reset() {
+async fn a_stream_given_up_is_reset_behind_what_was_written() {
+    // More than yamux puts on the wire at once.
+    const ANSWER: usize = 100_000;
+    for closed in [false, true] {
+        let (client, mut server) = pair();
+        let (mut asking, mut asked) = ask(&client, &mut server, b"?").await;
+        if closed {
+            asking.close().await.unwrap();
+            assert_eq!(read_rest(&mut asked).await, (vec![], None));
+        }
+        asked.write_all(&[3; ANSWER]).await.unwrap();
+        asked.flush().await.unwrap();
+        give_up(asked);
+        assert_eq!(read_rest(&mut asking).await, (vec![3; ANSWER], Some(io::ErrorKind::ConnectionReset)));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_dropped_after_the_peer_has_ended_ends() {
     let (client, mut server) = pair();
     let (mut asking, mut asked) = ask(&client, &mut server, b"?").await;
     asking.close().await.unwrap();
     assert_eq!(read_rest(&mut asked).await, (vec![], None));
-    asked.write_all(b"ans").await.unwrap();
+    // As libp2p's ping answers.
+    asked.write_all(&[3; 100_000]).await.unwrap();
     asked.flush().await.unwrap();
-    let mut begin = [0; 3];
-    asking.read_exact(&mut begin).await.unwrap();
     drop(asked);
-    assert_eq!(read_rest(&mut asking).await, (vec![], Some(io::ErrorKind::ConnectionReset)));
+    assert_eq!(read_rest(&mut asking).await, (vec![3; 100_000], None));
 }
 
 #[tokio::test]
@@ -344,7 +361,7 @@ async fn frames_may_arrive_in_pieces() {
         assert_eq!(read_rest(&mut asked).await, (vec![], None));
         asked.write_all(&[round; 300]).await.unwrap();
         // The reset goes between the frames of the other streams.
-        drop(asked);
+        give_up(asked);
         other_asked.write_all(&[round; 1000]).await.unwrap();
         other_asked.close().await.unwrap();
         other.close().await.unwrap();
@@ -352,6 +369,48 @@ async fn frames_may_arrive_in_pieces() {
         assert_eq!(read_rest(&mut other).await, (vec![round; 1000], None));
         assert_eq!(read_rest(&mut other_asked).await, (vec![round; 1000], None));
     }
+}
+
+/// A frame of the wire.
+fn frame(flags: u8, length: u32, body: &[u8]) -> Vec<u8> {
+    [&[0, 0, 0, flags, 0, 0, 0, 1][..], &length.to_be_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn frames_longer_than_yamux_takes_come_in_parts() {
+    const MIB: u32 = 1024 * 1024;
+    let body: Vec<u8> = (0..2 * MIB + 5).map(|place| (place / 251) as u8).collect();
+    let wire = [frame(1 | 4, 2 * MIB + 5, &body), frame(8, 0, b"")].concat();
+    let ledger = Arc::new(Ledger::default());
+    let mut frames = Frames::new(futures::io::Cursor::new(wire), ledger.clone());
+    let (middle, rest) = (MIB as usize, 2 * MIB as usize);
+    for expected in [
+        frame(1, MIB, &body[..middle]),
+        frame(0, MIB, &body[middle..rest]),
+        frame(4, 5, &body[rest..]),
+        frame(8, 0, b""),
+    ] {
+        let mut header = [0; 12];
+        frames.read_exact(&mut header).await.unwrap();
+        assert_eq!(header, expected[..12]);
+        let mut part = vec![0; expected.len() - 12];
+        frames.read_exact(&mut part).await.unwrap();
+        assert!(part == expected[12..]);
+    }
+    assert_eq!(frames.read(&mut [0]).await.unwrap(), 0);
+    assert!(ledger.end_of(1).is_ok());
+}
+
+#[tokio::test]
+async fn an_end_whose_frame_is_cut_off_is_no_end() {
+    let (mut near, far) = tokio::io::duplex(1024);
+    let mut server = End::new(far.compat(), yamux::Mode::Server);
+    // It begins (1) and ends (4) within one frame, of which two bytes of three come.
+    tokio::io::AsyncWriteExt::write_all(&mut near, &frame(1, 1, b"a")).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut near, &frame(4, 3, b"bc")).await.unwrap();
+    let mut stream = server.accept().await;
+    drop(near);
+    assert_eq!(read_rest(&mut stream).await, (b"a".to_vec(), Some(io::ErrorKind::ConnectionAborted)));
 }
 
 #[tokio::test]

@@ -129,11 +129,8 @@ pub fn transport(
 pub fn can_dial(address: &Multiaddr) -> bool {
     use Protocol::{Dns, Dns4, Dns6, Dnsaddr, Ip4, Ip6, P2p, P2pCircuit, QuicV1, Sni, Tcp, Tls, Udp, Ws, Wss};
 
-    let hop: Vec<Protocol<'_>> = address
-        .iter()
-        .take_while(|part| !matches!(part, P2pCircuit))
-        .filter(|part| !matches!(part, P2p(_)))
-        .collect();
+    let hop: Vec<Protocol<'_>> =
+        address.iter().take_while(|part| !matches!(part, P2pCircuit)).filter(|part| !matches!(part, P2p(_))).collect();
     match hop.as_slice() {
         [Dnsaddr(_)] => true,
         [Ip4(_) | Ip6(_) | Dns(_) | Dns4(_) | Dns6(_), rest @ ..] => matches!(

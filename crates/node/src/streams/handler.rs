@@ -19,9 +19,7 @@ use libp2p::{
     core::upgrade::{InboundUpgrade, ReadyUpgrade, UpgradeInfo},
     swarm::{
         ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
-        handler::{
-            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
-        },
+        handler::{ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound},
     },
 };
 use web_time::Instant;
@@ -85,7 +83,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = RequestId;
 
     fn listen_protocol(&self) -> SubstreamProtocol<AnyOf> {
-        SubstreamProtocol::new(AnyOf(self.inbound.clone()), ())
+        SubstreamProtocol::new(AnyOf(self.inbound.to_vec()), ())
     }
 
     fn on_behaviour_event(&mut self, order: FromBehaviour) {
@@ -101,19 +99,13 @@ impl ConnectionHandler for Handler {
         }
     }
 
-    fn on_connection_event(
-        &mut self,
-        event: ConnectionEvent<'_, AnyOf, ReadyUpgrade<StreamProtocol>, (), RequestId>,
-    ) {
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, AnyOf, ReadyUpgrade<StreamProtocol>, (), RequestId>) {
         match event {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol),
                 info: (),
             }) => self.events.push_back(ToBehaviour::Inbound { protocol, stream }),
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
-                protocol: stream,
-                info: request,
-            }) => {
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound { protocol: stream, info: request }) => {
                 self.opening -= 1;
                 self.events.push_back(ToBehaviour::Opened { request, stream });
             }
@@ -150,8 +142,7 @@ impl ConnectionHandler for Handler {
                 continue;
             };
             self.opening += 1;
-            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(next.protocol), next.request)
-                .with_timeout(timeout);
+            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(next.protocol), next.request).with_timeout(timeout);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
     }
@@ -163,14 +154,14 @@ impl ConnectionHandler for Handler {
 
 /// Accepts any one of several protocols and says which it was.
 #[derive(Debug)]
-pub struct AnyOf(Arc<[StreamProtocol]>);
+pub struct AnyOf(Vec<StreamProtocol>);
 
 impl UpgradeInfo for AnyOf {
     type Info = StreamProtocol;
     type InfoIter = std::vec::IntoIter<StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.0.to_vec().into_iter()
+        self.0.clone().into_iter()
     }
 }
 

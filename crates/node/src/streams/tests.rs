@@ -1,10 +1,14 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future::Either};
-use libp2p::{Swarm, swarm::SwarmEvent};
+use libp2p::{Swarm, Transport as _, core::transport::ListenerId, identity::Keypair, relay, swarm::SwarmEvent};
 
 use super::*;
-use crate::{platform, testing::{connect, drive, listen, streams_swarm}};
+use crate::{
+    meter::Meter,
+    platform,
+    testing::{connect, drive, listen, streams_swarm},
+};
 
 const ECHO: StreamProtocol = StreamProtocol::new("/echo/1");
 const CHAT: StreamProtocol = StreamProtocol::new("/chat/1");
@@ -32,7 +36,10 @@ impl Net {
     }
 
     /// The first `count` answers at the near side, and what comes in meanwhile at the far side.
-    async fn answers(&mut self, count: usize) -> (Vec<(u64, Result<Stream, OpenError>)>, Vec<(StreamProtocol, Stream)>) {
+    async fn answers(
+        &mut self,
+        count: usize,
+    ) -> (Vec<(u64, Result<Stream, OpenError>)>, Vec<(StreamProtocol, Stream)>) {
         let (mut answers, mut inbound) = (Vec::new(), Vec::new());
         drive(&mut self.near, &mut self.far, |event| {
             match event {
@@ -168,21 +175,39 @@ async fn requests_beyond_the_limits_wait_and_then_fail() {
 #[tokio::test]
 async fn a_silent_peer_times_out_whoever_waits_too() {
     let config = Config { max_opening: 1, open_timeout: Duration::from_millis(200), ..Config::default() };
-    let mut net = net(Behaviour::with_config(vec![], config), &[ECHO]).await;
-    // The far side takes no events, and a connection whose events nobody takes stops answering.
-    for _ in 0..50 {
-        net.far.behaviour_mut().set_inbound(vec![ECHO]);
-    }
-    drop(net.far);
-    for request in 0..3 {
-        net.near.behaviour_mut().open(RequestId(request), net.peer, net.connection, ECHO);
-    }
-    let mut answers = 0;
-    while answers < 3 {
-        if let SwarmEvent::Behaviour(Event::OpenFailed { .. }) = net.near.select_next_some().await {
-            answers += 1;
+    let mut near = streams_swarm(platform::Config::default(), Behaviour::with_config(vec![], config));
+    // A peer that makes a connection and leaves it at that.
+    let identity = Keypair::generate_ed25519();
+    let peer = identity.public().to_peer_id();
+    let (relay, _) = relay::client::new(peer);
+    let mut far = platform::transport(&identity, relay, platform::Config::default(), &Meter::new(None)).unwrap();
+    far.listen_on(ListenerId::next(), "/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+    let address = far.select_next_some().await.into_new_address().unwrap();
+    near.dial(address).unwrap();
+    let silent = async { far.select_next_some().await.into_incoming().unwrap().0.await.unwrap() };
+    let connected = async {
+        loop {
+            if let SwarmEvent::ConnectionEstablished { connection_id, .. } = near.select_next_some().await {
+                return connection_id;
+            }
         }
+    };
+    let (_silent, connection) = futures::join!(silent, connected);
+
+    let asked = Instant::now();
+    for request in 0..3 {
+        near.behaviour_mut().open(RequestId(request), peer, connection, ECHO);
     }
+    for expected in 0..3 {
+        let (request, error) = loop {
+            if let SwarmEvent::Behaviour(Event::OpenFailed { request, error, .. }) = near.select_next_some().await {
+                break (request.0, error);
+            }
+        };
+        assert_eq!((request, error), (expected, OpenError::Timeout));
+    }
+    // One after the other they would take three times as long.
+    assert!((200..400).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]

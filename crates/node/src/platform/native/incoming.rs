@@ -6,6 +6,7 @@
 
 use std::{
     fmt, io,
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
@@ -15,9 +16,11 @@ use futures::{
     future::{self, Ready},
     ready,
 };
+use if_watch::{IfEvent, tokio::IfWatcher};
 use libp2p::{
     Multiaddr,
     core::transport::{self, DialOpts, ListenerId, TransportError, TransportEvent},
+    multiaddr::Protocol,
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 
@@ -111,12 +114,14 @@ impl AsyncWrite for Socket {
 }
 
 /// The transport at the node's end. It listens on the one address it was made with, and does not
-/// dial.
+/// dial. If the address stands for all interfaces of the machine, it reports the address of each.
 #[derive(Debug)]
 pub(super) struct Transport {
     /// The address and the sockets; without them the transport refuses every address.
     source: Option<(Multiaddr, IncomingWebSockets)>,
     state: State,
+    /// The interfaces, where the address stands for all of them.
+    interfaces: Option<IfWatcher>,
     waker: Option<Waker>,
 }
 
@@ -132,7 +137,7 @@ enum State {
 
 impl Transport {
     pub(super) fn new(source: Option<(Multiaddr, IncomingWebSockets)>) -> Self {
-        Self { source, state: State::Idle, waker: None }
+        Self { source, state: State::Idle, interfaces: None, waker: None }
     }
 
     fn go(&mut self, state: State) {
@@ -152,7 +157,12 @@ impl transport::Transport for Transport {
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<io::Error>> {
         match (&self.source, &self.state) {
             (Some((own, _)), State::Idle) if *own == address => {
-                self.go(State::Starting(id));
+                if ip(&address).is_some_and(|ip| ip.is_unspecified()) {
+                    self.interfaces = Some(IfWatcher::new().map_err(TransportError::Other)?);
+                    self.go(State::Listening(id));
+                } else {
+                    self.go(State::Starting(id));
+                }
                 Ok(())
             }
             (Some((own, _)), _) if *own == address => {
@@ -176,10 +186,7 @@ impl transport::Transport for Transport {
         Err(TransportError::MultiaddrNotSupported(address))
     }
 
-    fn poll(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, io::Error>> {
         let this = &mut *self;
         this.waker = Some(cx.waker().clone());
         let Some((address, IncomingWebSockets(sockets))) = &mut this.source else { return Poll::Pending };
@@ -189,22 +196,60 @@ impl transport::Transport for Transport {
                 this.state = State::Listening(listener_id);
                 Poll::Ready(TransportEvent::NewAddress { listener_id, listen_addr: address.clone() })
             }
-            State::Listening(listener_id) => match ready!(sockets.poll_recv(cx)) {
-                Some(Incoming { socket, remote }) => Poll::Ready(TransportEvent::Incoming {
-                    listener_id,
-                    upgrade: future::ready(Ok(socket)),
-                    local_addr: address.clone(),
-                    send_back_addr: remote,
-                }),
-                None => {
-                    this.source = None;
-                    Poll::Ready(TransportEvent::ListenerClosed { listener_id, reason: Ok(()) })
+            State::Listening(listener_id) => {
+                while let Some(Poll::Ready(event)) = this.interfaces.as_mut().map(|watch| watch.poll_if_event(cx)) {
+                    if let Some(event) = interface_event(listener_id, address, event) {
+                        return Poll::Ready(event);
+                    }
                 }
-            },
+                match ready!(sockets.poll_recv(cx)) {
+                    Some(Incoming { socket, remote }) => Poll::Ready(TransportEvent::Incoming {
+                        listener_id,
+                        upgrade: future::ready(Ok(socket)),
+                        local_addr: address.clone(),
+                        send_back_addr: remote,
+                    }),
+                    None => {
+                        this.source = None;
+                        Poll::Ready(TransportEvent::ListenerClosed { listener_id, reason: Ok(()) })
+                    }
+                }
+            }
             State::Stopping(listener_id) => {
                 this.source = None;
                 Poll::Ready(TransportEvent::ListenerClosed { listener_id, reason: Ok(()) })
             }
         }
+    }
+}
+
+/// What a change of the interfaces means to a listener on all of them.
+fn interface_event<U>(
+    listener_id: ListenerId,
+    all: &Multiaddr,
+    event: io::Result<IfEvent>,
+) -> Option<TransportEvent<U, io::Error>> {
+    let own = |ip: IpAddr| {
+        let reachable = match ip {
+            IpAddr::V4(ip) => !ip.is_link_local(),
+            // Nobody can dial one without knowing the interface.
+            IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+        };
+        let alike = self::ip(all)?.is_ipv4() == ip.is_ipv4();
+        (reachable && alike).then(|| all.replace(0, |_| Some(Protocol::from(ip))))?
+    };
+    Some(match event {
+        Ok(IfEvent::Up(net)) => TransportEvent::NewAddress { listener_id, listen_addr: own(net.addr())? },
+        Ok(IfEvent::Down(net)) => TransportEvent::AddressExpired { listener_id, listen_addr: own(net.addr())? },
+        Err(error) => TransportEvent::ListenerError { listener_id, error },
+    })
+}
+
+/// The IP address that an address begins with.
+fn ip(address: &Multiaddr) -> Option<IpAddr> {
+    match address.iter().next()? {
+        Protocol::Ip4(ip) => Some(ip.into()),
+        Protocol::Ip6(ip) => Some(ip.into()),
+        _ => None,
     }
 }

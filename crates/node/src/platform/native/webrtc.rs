@@ -23,10 +23,7 @@ pub fn generate_certificate() -> String {
 }
 
 /// The transport, with the given certificate or one of its own.
-pub(super) fn transport(
-    identity: &Keypair,
-    certificate: Option<&str>,
-) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+pub(super) fn transport(identity: &Keypair, certificate: Option<&str>) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     let certificate = certificate.map_or_else(|| Ok(generate()), parse)?;
     let transport = libp2p_webrtc::tokio::Transport::new(identity.clone(), certificate);
     Ok(transport.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))).boxed())
@@ -37,8 +34,12 @@ fn generate() -> Certificate {
 }
 
 fn parse(pem: &str) -> io::Result<Certificate> {
-    let invalid = |reason: String| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("not a WebRTC certificate: {reason}"))
-    };
+    let invalid =
+        |reason: String| io::Error::new(io::ErrorKind::InvalidData, format!("not a WebRTC certificate: {reason}"));
+    // webrtc-rs keeps eight bytes of expiry in a block of its own, and panics if there are fewer.
+    let block = pem.lines().skip_while(|line| *line != "-----BEGIN EXPIRES-----").nth(1);
+    if block.is_none_or(|line| line.len() != 12 || !line.ends_with('=')) {
+        return Err(invalid("the expiry is missing".to_owned()));
+    }
     Certificate::from_pem(pem).map_err(|error| invalid(error.to_string()))
 }
