@@ -101,7 +101,7 @@ async fn the_limit_is_kept_and_used() {
     let (took, times) = transfer(&mut pair, STREAMS, LENGTH).await;
     let ratio = (STREAMS * LENGTH) as f64 / (took.as_secs_f64() * RATE as f64);
     // A quarter of a second may have been saved up; a busy machine may lose some.
-    assert!((0.7..1.2).contains(&ratio), "{ratio:.2} of the limit in {took:?}");
+    assert!((0.7..1.3).contains(&ratio), "{ratio:.2} of the limit in {took:?}");
     // All had the same to move, so all end at about the same time.
     let first = times.iter().min().unwrap();
     assert!(first.as_secs_f64() > 0.75 * took.as_secs_f64(), "the first after {first:?} of {took:?}");

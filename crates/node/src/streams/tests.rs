@@ -207,7 +207,7 @@ async fn a_silent_peer_times_out_whoever_waits_too() {
         assert_eq!((request, error), (expected, OpenError::Timeout));
     }
     // One after the other they would take three times as long.
-    assert!((200..400).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    assert!((200..550).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]
