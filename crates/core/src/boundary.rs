@@ -9,13 +9,7 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use crate::{
-    error::Error,
-    event::Event,
-    find::Found,
-    name::ServiceName,
-    wire::stream::Status as StreamStatus,
-};
+use crate::{error::Error, event::Event, find::Found, name::ServiceName, wire::stream::Status as StreamStatus};
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -197,7 +191,9 @@ impl std::fmt::Display for DialFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             DialFailure::Myself => f.write_str("the address leads back to this node"),
-            DialFailure::WrongPeer { obtained } => write!(f, "{obtained} answered in place of the peer that the address names"),
+            DialFailure::WrongPeer { obtained } => {
+                write!(f, "{obtained} answered in place of the peer that the address names")
+            }
             DialFailure::Unsupported => f.write_str("no transport of this platform can dial the address"),
             DialFailure::Failed(reason) => f.write_str(reason),
         }

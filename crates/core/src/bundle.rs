@@ -12,13 +12,12 @@
 //!
 //! A bundle does not fetch, store or forward; and it checks dates only against the `now` it is given.
 
-
 use libp2p_identity::PeerId;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    map::{self, Map},
     dht::key::{Key, KeyKind},
+    map::{self, Map},
     record::{RecordError, SignedRecord},
     time::Now,
     wire::bundle as wire,

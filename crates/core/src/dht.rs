@@ -14,18 +14,15 @@ pub mod query;
 pub mod store;
 pub mod table;
 
-use std::{
-    collections::VecDeque,
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use libp2p_identity::PeerId;
 
 use crate::{
-    map::{Map, Set},
     boundary::{ConnectionId, Output, RequestId, Response as Reply},
     bundle::Bundle,
     context::{Connecting, Context},
+    map::{Map, Set},
     peer_record::SignedPeerRecord,
     wire::kad::{PeerAddresses, Request, Response},
 };
@@ -124,7 +121,8 @@ struct Placement {
 enum Purpose {
     Lookup(LookupId),
     Placement(PlacementId),
-    Repair,
+    /// A repair, or a value for a slow holder: nobody waits for the answer.
+    Courtesy,
 }
 
 #[derive(Debug)]
@@ -258,7 +256,7 @@ impl Dht {
             Ok(response) => match request.purpose {
                 Purpose::Lookup(lookup) => self.lookup_answered(cx, lookup, request.peer, response),
                 Purpose::Placement(placement) => self.placement_answered(placement, id, true),
-                Purpose::Repair => {}
+                Purpose::Courtesy => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
@@ -397,7 +395,11 @@ impl Dht {
         }
         self.drop_requests(cx, Purpose::Lookup(id));
         match lookup.placement {
-            Some(placement) => self.store_at(cx, placement, lookup.query.closest().cloned().collect()),
+            Some(placement) => {
+                self.store_at(cx, placement, lookup.query.closest().cloned().collect());
+                self.store_late(cx, placement, lookup.query.late().cloned().collect());
+                self.settle_placement(placement);
+            }
             None => {
                 self.repair(cx, &lookup);
                 self.news.push_back(News::LookedUp(id, lookup.query.answers() + usize::from(self.server)));
@@ -415,7 +417,15 @@ impl Dht {
                 placement.waiting.extend(sent);
             }
         }
-        self.settle_placement(id);
+    }
+
+    /// Sends a value also to those that were too slow to be waited for, and does not wait for them here either: if all
+    /// were slow for a moment, the first that answered would be the only holder.
+    fn store_late(&mut self, cx: &mut Context<'_>, id: PlacementId, late: Vec<PeerAddresses>) {
+        let Some(request) = self.placements.get(&id).map(|placement| placement.request.clone()) else { return };
+        for holder in late {
+            self.request(cx, &holder, request.clone(), Purpose::Courtesy);
+        }
     }
 
     fn lookup_answered(&mut self, cx: &mut Context<'_>, id: LookupId, peer: PeerId, response: Response) {
@@ -467,7 +477,7 @@ impl Dht {
                 }
             }
             Purpose::Placement(placement) => self.placement_answered(placement, id, false),
-            Purpose::Repair => {}
+            Purpose::Courtesy => {}
         }
     }
 
@@ -508,7 +518,7 @@ impl Dht {
             .collect();
         for holder in stale {
             let request = Request::PutValue { key: lookup.key.clone(), value: union.encode(cx.now) };
-            self.request(cx, &holder, request, Purpose::Repair);
+            self.request(cx, &holder, request, Purpose::Courtesy);
         }
     }
 
@@ -516,9 +526,7 @@ impl Dht {
     fn keep_own(&mut self, cx: &mut Context<'_>, request: &Request) {
         let kept = match request {
             Request::PutValue { key, value } => self.store.put(key, value, cx.now).map(drop),
-            Request::AddProvider { key, provider } => {
-                self.store.add_provider(key, provider.clone(), cx.now).map(drop)
-            }
+            Request::AddProvider { key, provider } => self.store.add_provider(key, provider.clone(), cx.now).map(drop),
             _ => Ok(()),
         };
         if let Err(refused) = kept {

@@ -14,12 +14,12 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 
 use crate::{
-    map::Map,
     boundary::OpId,
     bundle::Bundle,
     context::Context,
     dht::{Dht, LookupId, Want, key::Key},
     event::Event,
+    map::Map,
     name::ServiceTarget,
     record::{Record, SignedRecord},
 };

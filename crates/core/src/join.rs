@@ -184,9 +184,10 @@ impl Join {
     pub(crate) fn hopeless(&self) -> bool {
         !self.attempts.is_empty()
             && self.attempts.iter().all(|attempt| {
-                attempt.failure.as_ref().is_some_and(|(code, _)| {
-                    matches!(*code, "WRONG_NETWORK" | "UNSUPPORTED" | "INVALID_ADDRESS")
-                })
+                attempt
+                    .failure
+                    .as_ref()
+                    .is_some_and(|(code, _)| matches!(*code, "WRONG_NETWORK" | "UNSUPPORTED" | "INVALID_ADDRESS"))
             })
     }
 

@@ -7,17 +7,15 @@
 //! Bounds: the shell refuses connections beyond its limit, so maps here are as large as that limit at most; dials are
 //! bounded by [`MAX_DIALS`].
 
-use std::{
-    time::Duration,
-};
+use std::time::Duration;
 
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
-    map::{Map, Set},
     boundary::{ConnectionId, DialId},
     event::Path,
+    map::{Map, Set},
     time::Now,
 };
 

@@ -4,21 +4,15 @@
 //! and at the end every part looks whether something is due. Nothing here reads a clock or draws from the system's
 //! randomness; two machines given the same inputs do the same.
 
-use std::{
-    collections::VecDeque,
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use fastrand::Rng;
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 
 use crate::{
-    map::Set,
     address::{is_link_local, is_private},
-    boundary::{
-        ConnectionId, DialFailure, DialId, Input, OpId, Outcome, Output, RegistrationId, Timer,
-    },
+    boundary::{ConnectionId, DialFailure, DialId, Input, OpId, Outcome, Output, RegistrationId, Timer},
     config::{Config, Role},
     context::Context,
     dht::{Dht, LookupId, News, Want, store::Store},
@@ -27,6 +21,7 @@ use crate::{
     find::{self, Asker, FindOptions, Finds, Finished},
     join::Join,
     links::{Link, Links},
+    map::Set,
     name::ServiceTarget,
     open::{Openings, Target},
     orders::{Order, OrderKind, Orders},
@@ -744,7 +739,8 @@ impl Machine {
         let mut parts = self.parts(now);
         let position = crate::dht::key::Position::of_peer(&parts.cx.local);
         let known = parts.dht.table.closest(&position, RELAY_MESH * 2);
-        let strangers = known.iter().filter(|known| !parts.cx.links.is_connected(&known.peer)).cloned().collect::<Vec<_>>();
+        let strangers =
+            known.iter().filter(|known| !parts.cx.links.is_connected(&known.peer)).cloned().collect::<Vec<_>>();
         for known in strangers.into_iter().take(missing) {
             parts.cx.connect(known.peer, &known.addresses);
         }

@@ -6,10 +6,10 @@
 //!
 //! A name is not proof of anything. Anybody may offer any name; only the peer id says who answers.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use libp2p_identity::PeerId;
-use unicode_normalization::UnicodeNormalization;
 
 /// The longest network name, in bytes.
 pub const MAX_NETWORK_NAME: usize = 32;
@@ -278,7 +278,12 @@ fn broken_rule(text: &str) -> Option<Rule> {
     if let Some((at, found)) = first_difference(text, text.to_lowercase().chars()) {
         return Some(Rule::UpperCase { found, at });
     }
-    first_difference(text, text.nfc()).map(|(at, found)| Rule::NotNfc { found, at })
+    first_difference(text, nfc(text).chars()).map(|(at, found)| Rule::NotNfc { found, at })
+}
+
+/// The text in Unicode normalization form C.
+fn nfc(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(text)
 }
 
 /// The first character of `text` that `other` does not have in the same place.
@@ -292,7 +297,7 @@ fn suggest(text: &str) -> Option<ServiceName> {
     let start = cut(text, 4 * MAX_SERVICE_NAME);
     let words = start.split_whitespace().collect::<Vec<_>>().join("-");
     let mut name: String = words.chars().filter(|c| !c.is_control() && !RESERVED.contains(c)).collect();
-    name = name.nfc().collect::<String>().to_lowercase().nfc().collect();
+    name = nfc(&nfc(&name).to_lowercase()).into_owned();
     name.truncate(cut(&name, MAX_SERVICE_NAME).len());
     broken_rule(&name).is_none().then_some(ServiceName(name))
 }

@@ -10,22 +10,19 @@
 //!
 //! Bounds: at most 32 candidates, each dialled twice at the most, through at most [`MAX_RELAYS`] relays.
 
-use std::{
-    collections::VecDeque,
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
 use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
-    map::{Map, Set},
     address::is_relayed,
     boundary::{ConnectionId, DialFailure, DialId, OpId, OpenId, Outcome, Output},
     context::{Connecting, Context},
     dht::{Dht, LookupId, Want, key::Key},
     error::Error,
     find::Found,
+    map::{Map, Set},
     name::ServiceName,
     record::Record,
     wire::stream::Status,
@@ -64,9 +61,15 @@ enum Stage {
     Finding,
     /// Waiting for one of these dials to reach the candidate, and for these relays to be connected before it is dialled
     /// through them by these circuit addresses.
-    Dialling { dials: Set<DialId>, relays: Map<PeerId, Multiaddr> },
+    Dialling {
+        dials: Set<DialId>,
+        relays: Map<PeerId, Multiaddr>,
+    },
     LookingUp(LookupId),
-    Opening { open: OpenId, until: Duration },
+    Opening {
+        open: OpenId,
+        until: Duration,
+    },
 }
 
 #[derive(Debug)]
@@ -341,11 +344,7 @@ impl Openings {
 }
 
 /// Dials a peer directly and through every relay that is connected, and connects the other relays first.
-fn dial_all(
-    cx: &mut Context<'_>,
-    peer: PeerId,
-    endpoints: &[Multiaddr],
-) -> (Set<DialId>, Map<PeerId, Multiaddr>) {
+fn dial_all(cx: &mut Context<'_>, peer: PeerId, endpoints: &[Multiaddr]) -> (Set<DialId>, Map<PeerId, Multiaddr>) {
     let (circuits, direct): (Vec<Multiaddr>, Vec<Multiaddr>) = endpoints.iter().cloned().partition(is_relayed);
     let mut dials: Set<DialId> = cx.dial(peer, &direct).into_iter().collect();
     let mut ways: Map<PeerId, (Multiaddr, Vec<Multiaddr>)> = Map::new();
@@ -382,13 +381,6 @@ fn split(circuit: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
 
 impl Opening {
     fn new(name: ServiceName, candidates: VecDeque<Candidate>) -> Self {
-        Self {
-            name,
-            stage: Stage::Finding,
-            candidates,
-            tried: Set::new(),
-            failures: Vec::new(),
-            refused: None,
-        }
+        Self { name, stage: Stage::Finding, candidates, tried: Set::new(), failures: Vec::new(), refused: None }
     }
 }

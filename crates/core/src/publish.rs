@@ -16,13 +16,13 @@ use libp2p_identity::Keypair;
 use multiaddr::Multiaddr;
 
 use crate::{
-    map::Map,
     backoff::Backoff,
     boundary::{OpId, Outcome, RegistrationId},
     bundle::Bundle,
     context::Context,
     dht::{Dht, Placed, PlacementId, key::Key},
     error::Error,
+    map::Map,
     name::ServiceName,
     peer_record::PeerRecord,
     record::{MAX_ENDPOINTS, Record, SignedRecord, next_sequence},
@@ -144,7 +144,8 @@ impl Publisher {
             let most = cx.config.max_registrations;
             return Err(Error::Quota(format!("this node offers {most} services already; withdraw one first")));
         }
-        if let Some(known) = self.registrations.values().find(|known| known.offer.name == offer.name && !known.withdrawing)
+        if let Some(known) =
+            self.registrations.values().find(|known| known.offer.name == offer.name && !known.withdrawing)
         {
             let name = &known.offer.name;
             return Err(Error::InvalidOption(format!(
@@ -308,7 +309,8 @@ impl Publisher {
             registration.due = Some(cx.now.elapsed + registration.backoff.fail(cx.rng));
             return;
         }
-        if registration.placing.values().any(|needed| *needed) || registration.due.is_some_and(|due| due <= cx.now.elapsed)
+        if registration.placing.values().any(|needed| *needed)
+            || registration.due.is_some_and(|due| due <= cx.now.elapsed)
         {
             return;
         }
@@ -398,7 +400,8 @@ impl Publisher {
         let Some(registration) = self.registrations.get(&id) else { return };
         let (offer, withdrawing) = (registration.offer.clone(), registration.withdrawing);
         let until = registration.until;
-        let signed = if withdrawing { self.sign_withdrawal(cx, offer.name.clone(), until) } else { self.sign(cx, &offer) };
+        let signed =
+            if withdrawing { self.sign_withdrawal(cx, offer.name.clone(), until) } else { self.sign(cx, &offer) };
         let signed = match signed {
             Ok(signed) => signed,
             Err(error) => return self.fail(cx, id, error),
@@ -447,7 +450,9 @@ impl Publisher {
                 let request = Request::PutValue { key, value: signed.envelope().to_vec() };
                 self.addresses_placing = Some(dht.place(cx, request));
             }
-            Err(error) => cx.emit(crate::event::Event::Warning { code: "RECORD_TOO_LARGE", message: error.to_string() }),
+            Err(error) => {
+                cx.emit(crate::event::Event::Warning { code: "RECORD_TOO_LARGE", message: error.to_string() })
+            }
         }
     }
 

@@ -11,13 +11,7 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use crate::{
-    map::Map,
-    address::circuit_through,
-    backoff::Backoff,
-    boundary::Output,
-    context::Context,
-};
+use crate::{address::circuit_through, backoff::Backoff, boundary::Output, context::Context, map::Map};
 
 /// First and longest delay before a relay that refused is asked again. A full relay gets places back when others leave;
 /// guesses.
@@ -97,8 +91,7 @@ impl Reservations {
 
     /// The addresses at which others reach this node through its reservations, every relay's best one first.
     pub(crate) fn endpoints(&self) -> Vec<Multiaddr> {
-        let held: Vec<_> =
-            self.relays.iter().filter(|(_, entry)| matches!(entry.stage, Stage::Held)).collect();
+        let held: Vec<_> = self.relays.iter().filter(|(_, entry)| matches!(entry.stage, Stage::Held)).collect();
         let most = held.iter().map(|(_, entry)| entry.addresses.len()).max().unwrap_or(0);
         (0..most)
             .flat_map(|rank| held.iter().filter_map(move |(relay, entry)| Some((*relay, entry.addresses.get(rank)?))))
@@ -128,9 +121,7 @@ impl Reservations {
     }
 
     fn may_ask(&self, relay: &PeerId, elapsed: Duration) -> bool {
-        self.relays
-            .get(relay)
-            .is_none_or(|entry| matches!(entry.stage, Stage::Waiting { until } if until <= elapsed))
+        self.relays.get(relay).is_none_or(|entry| matches!(entry.stage, Stage::Waiting { until } if until <= elapsed))
     }
 
     fn ask(&mut self, cx: &mut Context<'_>, relay: PeerId) {

@@ -1,16 +1,15 @@
 //! The libp2p behaviours of a node, put together; which of them are on depends on the role alone.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::time::Duration;
 
-use libp2p::{
-    StreamProtocol, connection_limits, identify,
-    identity::Keypair,
-    ping, relay,
-    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
-};
+use libp2p::{StreamProtocol, connection_limits, identify, identity::Keypair, ping, relay, swarm::NetworkBehaviour};
 use openred_core::name::NetworkName;
 
-use crate::{config::RelayLimits, streams};
+use crate::{
+    config::RelayLimits,
+    platform::{RelayServer, relay_server},
+    streams,
+};
 
 /// Everything that speaks on a node's connections.
 #[derive(NetworkBehaviour)]
@@ -19,7 +18,7 @@ pub(crate) struct Behaviour {
     identify: identify::Behaviour,
     ping: ping::Behaviour,
     relay_client: relay::client::Behaviour,
-    relay: Toggle<relay::Behaviour>,
+    relay: RelayServer,
     pub(crate) streams: streams::Behaviour,
 }
 
@@ -67,9 +66,7 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new().with_interval(ping.0).with_timeout(ping.1)),
             relay_client,
-            relay: limits
-                .map(|limits| relay::Behaviour::new(identity.public().to_peer_id(), relay_config(limits)))
-                .into(),
+            relay: relay_server(identity.public().to_peer_id(), limits),
             streams: streams::Behaviour::new(inbound),
         }
     }
@@ -87,28 +84,4 @@ impl Protocols {
         let protocol = |id| StreamProtocol::try_from_owned(id).expect("our protocol ids begin with a slash");
         Self { kad: protocol(network.kad_protocol()), stream: protocol(network.stream_protocol()) }
     }
-}
-
-/// libp2p's own limits are for strangers on a public network and far too small for a service: 128 KiB and two minutes a
-/// circuit. Its limiter by IP address is left out, since everybody behind one proxy shares an address.
-fn relay_config(limits: &RelayLimits) -> relay::Config {
-    let per_minute = |count| NonZeroU32::new(count).expect("a rate is not zero");
-    let config = relay::Config {
-        max_reservations: limits.max_reservations,
-        max_reservations_per_peer: limits.max_reservations_per_peer,
-        reservation_duration: limits.reservation_duration,
-        reservation_rate_limiters: Vec::new(),
-        max_circuits: limits.max_circuits,
-        max_circuits_per_peer: limits.max_circuits_per_peer,
-        max_circuit_duration: match limits.circuit_duration {
-            // libp2p would close a circuit without duration at once; its own maximum is some 136 years.
-            duration if duration.is_zero() => Duration::from_secs(u32::MAX.into()),
-            duration => duration,
-        },
-        max_circuit_bytes: limits.circuit_bytes,
-        circuit_src_rate_limiters: Vec::new(),
-    };
-    config
-        .reservation_rate_per_peer(per_minute(30), Duration::from_secs(2))
-        .circuit_src_per_peer(per_minute(240), Duration::from_millis(250))
 }

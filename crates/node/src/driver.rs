@@ -30,9 +30,8 @@ use libp2p::{
     swarm::{self, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
 use openred_core::{
-    map::Map,
-    ConnectionId, DialFailure, DialId, Error, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId,
-    Response, event::Path, wire,
+    ConnectionId, DialFailure, DialId, Error, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId, Response,
+    event::Path, map::Map, wire,
 };
 
 use self::exchange::{Asked, Exchanged};
@@ -234,9 +233,9 @@ impl Driver {
             }
             Output::CancelRequest { request } => {
                 self.books.requests.remove(&request);
-                self.books
-                    .opening
-                    .retain(|_, opening| !matches!(opening, Opening::Request { request: known, .. } if *known == request));
+                self.books.opening.retain(
+                    |_, opening| !matches!(opening, Opening::Request { request: known, .. } if *known == request),
+                );
             }
             Output::Respond { inbound, response } => {
                 if let Some(answer) = self.books.answers.remove(&inbound) {
@@ -281,9 +280,7 @@ impl Driver {
 
     fn dial(&mut self, dial: DialId, peer: Option<PeerId>, addresses: Vec<Multiaddr>) {
         let options = match (peer, addresses.first()) {
-            (Some(peer), _) => {
-                DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build()
-            }
+            (Some(peer), _) => DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build(),
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
             (None, None) => return self.shared.tell(failed_dial(dial, DialFailure::Unsupported)),
         };
@@ -513,7 +510,7 @@ impl Driver {
                 Some(Input::Reserved { relay: relay_peer_id })
             }
             BehaviourEvent::Relay(event) => {
-                translate::count(&mut self.shared.lock().relayed, &event);
+                platform::count_relayed(&mut self.shared.lock().relayed, &event);
                 None
             }
             _ => None,

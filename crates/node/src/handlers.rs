@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, channel::mpsc};
-use openred_core::{error::Error, name::ServiceName, wire::stream::Status, map::Map};
+use openred_core::{error::Error, map::Map, name::ServiceName, wire::stream::Status};
 
 use crate::service_stream::ServiceStream;
 

@@ -90,8 +90,7 @@ impl Node {
         let transport = platform::transport(&identity, relay_transport, config.platform, &meter)
             .map_err(|error| Error::Unsupported(format!("the transports cannot be set up: {error}")))?;
         let protocols = Protocols::new(&config.network);
-        let behaviour =
-            Behaviour::new(&identity, &config.network, relay_client, limits.as_ref(), protocols.clone());
+        let behaviour = Behaviour::new(&identity, &config.network, relay_client, limits.as_ref(), protocols.clone());
         let settings = platform::executor_config().with_idle_connection_timeout(IDLE);
         let swarm = Swarm::new(transport, behaviour, peer_id, settings);
 

@@ -76,10 +76,8 @@ async fn two_clients_of_different_relays_find_each_other_and_talk() {
     assert_eq!(stream.path().as_str(), "relayed");
     assert_eq!(serving.await.expect("served"), bob.peer_id());
 
-    let patch = OfferPatch {
-        metadata: Some(BTreeMap::from([("mood".to_owned(), "red".to_owned())])),
-        ..OfferPatch::default()
-    };
+    let patch =
+        OfferPatch { metadata: Some(BTreeMap::from([("mood".to_owned(), "red".to_owned())])), ..OfferPatch::default() };
     registration.update(patch).await.expect("updated");
     let found = bob.find(&"echo".parse().expect("a target"), FindOptions::default()).await.expect("asked");
     assert_eq!(found.records[0].record.metadata["mood"], "red");

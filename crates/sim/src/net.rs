@@ -292,7 +292,11 @@ impl Net {
             return false;
         };
         self.at_instant = if at > self.now { 0 } else { self.at_instant + 1 };
-        assert!(self.at_instant < MAX_AT_ONE_INSTANT, "seed {}: {at:?} does not end; the last of it: {happening:?}", self.seed);
+        assert!(
+            self.at_instant < MAX_AT_ONE_INSTANT,
+            "seed {}: {at:?} does not end; the last of it: {happening:?}",
+            self.seed
+        );
         self.now = at;
         match happening.hops() {
             Some(hops) if self.blocked(hops) => self.hold(happening),

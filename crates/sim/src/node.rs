@@ -9,8 +9,8 @@ use std::{
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{
-    Config, DialFailure, DialId, Error, InboundId, Machine, Now, OpId, OpenId, Outcome, RegistrationId, RequestId, Response, Timer,
-    event::Event, name::ServiceName,
+    Config, DialFailure, DialId, Error, InboundId, Machine, Now, OpId, OpenId, Outcome, RegistrationId, RequestId,
+    Response, Timer, event::Event, name::ServiceName,
 };
 
 use crate::wire::{AttemptGroup, WireId};
@@ -50,13 +50,16 @@ pub(crate) struct Node {
     pub(crate) events: Vec<(Duration, Event)>,
 }
 
+/// What a peer without rules answers to a request.
+pub(crate) type Lie = Box<dyn FnMut(&[u8]) -> Response>;
+
 /// What decides for a node.
 pub(crate) enum Mind {
     /// It is not running.
     Dead,
     Machine(Box<Machine>),
     /// A peer that follows no rules: it serves the DHT and answers what this function says.
-    Hostile(Box<dyn FnMut(&[u8]) -> Response>),
+    Hostile(Lie),
 }
 
 /// What the shell remembers. Dies with the machine.
@@ -93,8 +96,14 @@ pub(crate) struct Dialling {
 /// What became of an order.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
-    Pending { what: String, since: Duration },
-    Done { outcome: Box<Result<Outcome, Error>>, took: Duration },
+    Pending {
+        what: String,
+        since: Duration,
+    },
+    Done {
+        outcome: Box<Result<Outcome, Error>>,
+        took: Duration,
+    },
     /// The node died first.
     Lost,
 }

@@ -135,44 +135,104 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) enum Packet {
     /// The other side's handshake is through.
-    Connected { address: Multiaddr },
+    Connected {
+        address: Multiaddr,
+    },
     /// The other side has closed.
     Close,
     /// The answer to identify, which the other side gives as of its departure.
     Identify,
     /// The answer to a ping sent at this time.
-    Pong { sent: Duration, missed: u32 },
-    Ask { request: RequestId, message: Vec<u8>, answered: bool },
-    Answer { request: RequestId, message: Vec<u8> },
+    Pong {
+        sent: Duration,
+        missed: u32,
+    },
+    Ask {
+        request: RequestId,
+        message: Vec<u8>,
+        answered: bool,
+    },
+    Answer {
+        request: RequestId,
+        message: Vec<u8>,
+    },
     /// To the sender itself: a request without answer is written.
-    Written { request: RequestId },
+    Written {
+        request: RequestId,
+    },
     /// The request's stream was reset or could not be negotiated.
-    Reset { request: RequestId, reason: &'static str },
-    OpenStream { open: OpenId, name: ServiceName },
-    OpenAnswer { open: OpenId, status: Status },
+    Reset {
+        request: RequestId,
+        reason: &'static str,
+    },
+    OpenStream {
+        open: OpenId,
+        name: ServiceName,
+    },
+    OpenAnswer {
+        open: OpenId,
+        status: Status,
+    },
     Reserve,
-    ReserveAnswer { accepted: bool },
+    ReserveAnswer {
+        accepted: bool,
+    },
 }
 
 /// What will happen.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
     /// A machine's timer.
-    Timer { node: NodeId, life: u64, set: u64 },
+    Timer {
+        node: NodeId,
+        life: u64,
+        set: u64,
+    },
     /// The last moment at which an order may be answered.
-    Overdue { node: NodeId, life: u64, op: OpId },
+    Overdue {
+        node: NodeId,
+        life: u64,
+        op: OpId,
+    },
     /// A fact that does not travel.
-    Tell { node: NodeId, life: u64, input: Input },
-    Arrive { wire: WireId, to: NodeId, hops: Hops, packet: Packet },
-    Step { attempt: AttemptId, hops: Hops, step: Step },
+    Tell {
+        node: NodeId,
+        life: u64,
+        input: Input,
+    },
+    Arrive {
+        wire: WireId,
+        to: NodeId,
+        hops: Hops,
+        packet: Packet,
+    },
+    Step {
+        attempt: AttemptId,
+        hops: Hops,
+        step: Step,
+    },
     /// An attempt has taken longer than the transport allows.
-    GiveUp { attempt: AttemptId },
+    GiveUp {
+        attempt: AttemptId,
+    },
     /// The next ping of this end; `missed` were not answered.
-    Ping { wire: WireId, node: NodeId, missed: u32 },
+    Ping {
+        wire: WireId,
+        node: NodeId,
+        missed: u32,
+    },
     /// A ping sent at this time should have been answered.
-    PingDue { wire: WireId, node: NodeId, sent: Duration, missed: u32 },
+    PingDue {
+        wire: WireId,
+        node: NodeId,
+        sent: Duration,
+        missed: u32,
+    },
     /// A reservation is asked for again before it runs out.
-    Renew { wire: WireId, node: NodeId },
+    Renew {
+        wire: WireId,
+        node: NodeId,
+    },
 }
 
 impl Happening {

@@ -78,6 +78,15 @@ fn run(seed: u64, acts: &[Act]) {
     }
 }
 
+#[test]
+fn all_relays_slow_for_a_moment_do_not_leave_one_holder() {
+    // Found by the property below: the relay that answers first after a cut dies right after it was the only one asked.
+    use Act::*;
+    let before = [Find(4, 0), Wait(431), Find(4, 0), Find(3, 0), Restart(5), Cut(6), Provide(6, 2), Provide(5, 0)];
+    let after = [Cut(2), Provide(5, 1), Wait(2195), Heal, Wait(27), Kill(1)];
+    run(3_100_675_366_805_175_899, &[&before[..], &after].concat());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 

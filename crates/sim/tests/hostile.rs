@@ -128,7 +128,8 @@ fn a_lying_server_hides_nothing_and_adds_nothing() {
         let last = forged.len() - 1;
         forged[last] ^= 1;
         let stale = bundle(&chess(), &[replayed], now);
-        let nowhere = PeerAddresses { peer: net.peer(stranger), addresses: vec!["/ip4/10.9.9.9/tcp/1/ws".parse().expect("one")] };
+        let nowhere =
+            PeerAddresses { peer: net.peer(stranger), addresses: vec!["/ip4/10.9.9.9/tcp/1/ws".parse().expect("one")] };
         let mallory = net.hostile(move |message| {
             let Ok(request) = Request::decode(message) else { return Response::Reset };
             let closer = vec![nowhere.clone(); 40];

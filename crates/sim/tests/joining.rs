@@ -105,7 +105,8 @@ fn a_relay_that_falls_silent_after_it_was_identified_does_not_hold_joining_up() 
         let alice = net.client(&[near, far]);
         net.latency.between(alice, far, 150.ms());
         let near_peer = net.peer(near);
-        let identified = |net: &Net| net.machine(alice).peers().iter().any(|p| p.peer == near_peer && !p.roles.is_empty());
+        let identified =
+            |net: &Net| net.machine(alice).peers().iter().any(|p| p.peer == near_peer && !p.roles.is_empty());
         assert!(net.run_until(5.s(), identified));
         net.silence(near);
         let order = net.ready(alice);

@@ -27,7 +27,7 @@ fn scene(seed: u64) -> (Net, NodeId, NodeId) {
     net.provide(alice, "chess");
     assert!(net.run_until_idle_or(10.s()));
     let bob = net.client(&[a, b]);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         net.run_for(5.s());
     }
     match seed / 2 % 4 {
@@ -102,7 +102,8 @@ fn as_many_opens_as_may_be_and_no_leak_behind() {
                 [net.seek(bob, "chess"), net.seek(bob, "nothing"), open]
             })
             .collect();
-        let codes: Vec<_> = orders.iter().map(|order| net.wait(*order).map_or_else(|error| error.code(), |_| "")).collect();
+        let codes: Vec<_> =
+            orders.iter().map(|order| net.wait(*order).map_or_else(|error| error.code(), |_| "")).collect();
         assert!(codes.contains(&"QUOTA"), "round {round}: {codes:?}");
         assert_eq!(net.open(bob, "chess").expect("there is room again"), alice, "round {round}");
     }

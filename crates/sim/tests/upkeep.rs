@@ -94,7 +94,11 @@ fn updates_and_withdrawals_are_seen_and_nothing_comes_back() {
         net.run_for(60.s());
         net.heal();
         net.run_for(90.s());
-        assert_eq!(net.providers(bob, "chess"), [], "seed {seed}: one relay still has the offer, the others know better");
+        assert_eq!(
+            net.providers(bob, "chess"),
+            [],
+            "seed {seed}: one relay still has the offer, the others know better"
+        );
         net.run_for(1.s());
         let gone = net.events(bob).iter().any(|(_, event)| matches!(event, Event::RecordGone { .. }));
         assert!(gone, "the reader is told that it was taken back");

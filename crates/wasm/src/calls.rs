@@ -10,7 +10,10 @@ use futures::{
     channel::oneshot,
     future::{Either, select},
 };
-use openred_node::core::{Error, map::{Map, Set}};
+use openred_node::core::{
+    Error,
+    map::{Map, Set},
+};
 use wasm_bindgen::JsValue;
 
 use crate::convert::rejection;

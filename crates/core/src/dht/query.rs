@@ -161,6 +161,16 @@ impl Query {
             .take(self.config.closest)
     }
 
+    /// The slow peers that would be among the `k` closest if they had answered.
+    pub fn late(&self) -> impl Iterator<Item = &PeerAddresses> {
+        self.candidates
+            .values()
+            .filter(|candidate| matches!(candidate.state, State::Answered | State::Slow))
+            .take(self.config.closest)
+            .filter(|candidate| candidate.state == State::Slow)
+            .map(|candidate| &candidate.peer)
+    }
+
     /// How many peers have answered.
     pub fn answers(&self) -> usize {
         self.candidates.values().filter(|candidate| candidate.state == State::Answered).count()

@@ -11,17 +11,15 @@
 //!
 //! The store does not decide whom to replicate to, and it does not count requests.
 
-use std::{
-    time::Duration,
-};
+use std::time::Duration;
 
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use super::key::{Distance, Key, KeyError, KeyKind, Position, is_provider_key};
 use crate::{
-    map::{self, Map},
     bundle::{Bundle, BundleError, Merge, Merged, Rejected},
+    map::{self, Map},
     name::NetworkName,
     peer_record::{PeerRecordError, SignedPeerRecord},
     time::{Now, PEER_RECORD_TTL, PROVIDER_TTL},

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use unicode_normalization::UnicodeNormalization;
 
 use super::*;
 
@@ -54,6 +55,16 @@ fn capital_letters_without_a_simple_lower_case_still_get_a_suggestion() {
     for text in ["İ", "ΟΔΟΣ", "\u{1E9E}", "ǅ", "Å\u{323}"] {
         let (_, suggestion) = rule(text);
         suggestion.expect(text).parse::<ServiceName>().expect(text);
+    }
+}
+
+#[test]
+fn every_character_is_normalized_as_another_implementation_does() {
+    // Beyond these planes there are variation selectors, tags and private use, which nothing composes with.
+    for c in '\0'..='\u{3ffff}' {
+        // Between two letters, where marks and syllables compose with what stands beside them.
+        let text = String::from_iter(['e', c, 'a', '\u{1100}', c, '\u{11a8}']);
+        assert!(nfc(&text).chars().eq(text.nfc()), "U+{:04X}", u32::from(c));
     }
 }
 

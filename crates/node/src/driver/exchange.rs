@@ -94,7 +94,8 @@ pub(super) async fn open(open: OpenId, mut stream: ServiceStream, mut report: mp
     let result = async {
         let name = stream.name().parse().map_err(invalid)?;
         send(&mut stream, &Open { name }.encode()).await?;
-        let closed = || io::Error::new(io::ErrorKind::UnexpectedEof, "the provider closed the stream without an answer");
+        let closed =
+            || io::Error::new(io::ErrorKind::UnexpectedEof, "the provider closed the stream without an answer");
         let answer = read_message(&mut stream, MAX_HEADER).await?.ok_or_else(closed)?;
         let answer = Answer::decode(&answer).map_err(invalid)?;
         Ok((stream, answer))

@@ -2,10 +2,8 @@
 
 use std::error::Error as StdError;
 
-use libp2p::{Multiaddr, PeerId, TransportError, core::ConnectedPoint, multiaddr::Protocol, relay, swarm::DialError};
+use libp2p::{Multiaddr, PeerId, TransportError, core::ConnectedPoint, multiaddr::Protocol, swarm::DialError};
 use openred_core::DialFailure;
-
-use crate::shared::Relayed;
 
 /// The innermost reason of an error: the wrappers around it say where it passed, not what it was.
 pub(super) fn cause(error: &(dyn StdError + 'static)) -> String {
@@ -46,18 +44,5 @@ pub(super) fn remote_address(endpoint: &ConnectedPoint, peer: PeerId) -> Multiad
             circuit.chain([Protocol::P2pCircuit, Protocol::P2p(peer)]).collect()
         }
         _ => endpoint.get_remote_address().clone(),
-    }
-}
-
-/// Keeps count of what this node gives as a relay.
-pub(super) fn count(relayed: &mut Relayed, event: &relay::Event) {
-    match event {
-        relay::Event::ReservationReqAccepted { renewed: false, .. } => relayed.reservations += 1,
-        relay::Event::ReservationTimedOut { .. } | relay::Event::ReservationClosed { .. } => {
-            relayed.reservations = relayed.reservations.saturating_sub(1);
-        }
-        relay::Event::CircuitReqAccepted { .. } => relayed.circuits += 1,
-        relay::Event::CircuitClosed { .. } => relayed.circuits = relayed.circuits.saturating_sub(1),
-        _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 mod websocket;
 
-use std::{io, time::Duration};
+use std::{convert::Infallible, io, time::Duration};
 
 use futures::future::{AbortHandle, abortable};
 use futures_timer::Delay;
@@ -15,7 +15,7 @@ use libp2p::{
 };
 use wasm_bindgen_futures::spawn_local;
 
-use crate::meter::Meter;
+use crate::{config::RelayLimits, meter::Meter, shared::Relayed};
 
 /// What the crate has on this platform only: nothing.
 pub mod public {}
@@ -68,6 +68,19 @@ pub fn executor_config() -> swarm::Config {
     swarm::Config::with_wasm_executor()
 }
 
+/// Nothing: a page serves nobody as a relay.
+pub(crate) type RelayServer = swarm::dummy::Behaviour;
+
+/// Does not serve, whatever the limits.
+pub(crate) fn relay_server(_: PeerId, _: Option<&RelayLimits>) -> RelayServer {
+    swarm::dummy::Behaviour
+}
+
+/// Has nothing to count.
+pub(crate) fn count_relayed(_: &mut Relayed, event: &Infallible) {
+    match *event {}
+}
+
 /// WebSocket, with circuit relay over it.
 ///
 /// # Errors
@@ -79,10 +92,9 @@ pub fn transport(
     _: Config,
     meter: &Meter,
 ) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
-    let relayed = super::upgraded(relay, identity)?;
-    let websocket = super::upgraded(websocket::Transport, identity)?;
-    let all = relayed.or_transport(websocket).map(|either, _| either.into_inner());
-    Ok(super::timed_and_metered(all.boxed(), meter))
+    // One type of stream, upgraded once, makes less code than an upgrade of each.
+    let all = super::upgraded(relay.or_transport(websocket::Transport), identity)?;
+    Ok(super::timed_and_metered(all, meter))
 }
 
 /// Whether an address is of a kind that [`transport`] dials from this page. A relayed address counts

@@ -1,6 +1,7 @@
 //! A node outside a browser: sockets, tokio.
 
 pub mod incoming;
+mod relay_server;
 pub mod webrtc;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ use libp2p::{
 };
 
 use self::incoming::IncomingWebSockets;
+pub(crate) use self::relay_server::{RelayServer, count_relayed, relay_server};
 use crate::meter::Meter;
 
 /// What the crate has on this platform only.

@@ -1,9 +1,6 @@
 //! Carrying out what a machine wants, as the real shell does.
 
-use openred_core::{
-    DialFailure, DialId, Input, Machine, OpenId, Output, RequestId, Response,
-    wire::kad::MAX_MESSAGE,
-};
+use openred_core::{DialFailure, DialId, Input, Machine, OpenId, Output, RequestId, Response, wire::kad::MAX_MESSAGE};
 
 use super::Net;
 use crate::{

@@ -9,9 +9,7 @@ use openred_core::{ConnectionId, DialFailure, DialId, Input, address::is_relayed
 use super::{Net, carry::ASK};
 use crate::{
     node::{Dialling, NodeId},
-    wire::{
-        Attempt, AttemptGroup, AttemptId, Circuit, End, Happening, Hops, Packet, Step, Via, Wire, WireId,
-    },
+    wire::{Attempt, AttemptGroup, AttemptId, Circuit, End, Happening, Hops, Packet, Step, Via, Wire, WireId},
 };
 
 /// One-way trips of a handshake: TCP, WebSocket upgrade, Noise, yamux; of which the first packet takes one.
@@ -166,7 +164,8 @@ impl Net {
             return;
         };
         let Some(target) = self.by_peer.get(&to).copied() else { return };
-        let stands = self.has(id, first) && self.has(relay, first) && self.has(relay, second) && self.has(target, second);
+        let stands =
+            self.has(id, first) && self.has(relay, first) && self.has(relay, second) && self.has(target, second);
         if !stands {
             return self.fail_attempt(attempt, "the circuit broke before it stood");
         }
@@ -260,7 +259,8 @@ impl Net {
         books.streams.retain(|_, on| *on != wire);
         books.opened.retain(|_, on| *on != wire);
         books.places_for.retain(|_, on| *on != wire);
-        let requests: Vec<_> = books.requests.iter().filter(|(_, on)| **on == wire).map(|(request, _)| *request).collect();
+        let requests: Vec<_> =
+            books.requests.iter().filter(|(_, on)| **on == wire).map(|(request, _)| *request).collect();
         let opens: Vec<_> = books.opens.iter().filter(|(_, on)| **on == wire).map(|(open, _)| *open).collect();
         books.requests.retain(|_, on| *on != wire);
         books.opens.retain(|_, on| *on != wire);

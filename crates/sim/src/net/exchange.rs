@@ -81,15 +81,7 @@ impl Net {
         self.tell(id, Input::Identified { peer, protocols, addresses });
     }
 
-    fn asked(
-        &mut self,
-        id: NodeId,
-        wire: WireId,
-        peer: PeerId,
-        request: RequestId,
-        message: Vec<u8>,
-        answered: bool,
-    ) {
+    fn asked(&mut self, id: NodeId, wire: WireId, peer: PeerId, request: RequestId, message: Vec<u8>, answered: bool) {
         let inbound = InboundId(self.fresh_id());
         let node = &mut self.nodes[id.0];
         if node.config.role == Role::Client {
@@ -118,10 +110,13 @@ impl Net {
             node.books.replies.insert(request, answer.ok());
             return;
         }
-        self.tell(id, match answer {
-            Ok(message) => Input::Answered { request, message },
-            Err(reason) => Input::RequestFailed { request, reason: reason.to_owned() },
-        });
+        self.tell(
+            id,
+            match answer {
+                Ok(message) => Input::Answered { request, message },
+                Err(reason) => Input::RequestFailed { request, reason: reason.to_owned() },
+            },
+        );
     }
 
     fn stream_asked(&mut self, id: NodeId, wire: WireId, open: OpenId, name: &ServiceName) {
