@@ -3,14 +3,17 @@
 //! A relay can be written as a URL (what stands in a browser's address bar), as a multiaddr, or as `host:port`.
 //! [`RelayAddress`] turns each into the multiaddr that is dialled. Nothing is resolved or dialled here.
 
+mod text;
+
 use std::{
     fmt,
     net::{Ipv4Addr, Ipv6Addr},
-    sync::Arc,
 };
 
 use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
+
+pub use text::{MultiaddrError, parse_multiaddr};
 
 /// The longest text that is looked at, in bytes.
 pub const MAX_TEXT: usize = 2048;
@@ -47,7 +50,7 @@ impl RelayAddress {
         let (multiaddr, peer) = if let Some((scheme, rest)) = text.split_once("://") {
             (parse_url(text, scheme, rest)?, None)
         } else if text.starts_with('/') {
-            parse_multiaddr(text)?
+            parse_relay(text)?
         } else {
             let (host, port) = split_host_port(text, text)?;
             let port = port.ok_or_else(|| AddressError::NoPort { text: text.into() })?;
@@ -194,9 +197,8 @@ fn parse_host(host: &str) -> Result<Protocol<'_>, &'static str> {
     Ok(Protocol::Dns(name.to_ascii_lowercase().into()))
 }
 
-fn parse_multiaddr(text: &str) -> Result<(Multiaddr, Option<PeerId>), AddressError> {
-    let mut address: Multiaddr =
-        text.parse().map_err(|source| AddressError::Multiaddr { text: text.into(), source: Arc::new(source) })?;
+fn parse_relay(text: &str) -> Result<(Multiaddr, Option<PeerId>), AddressError> {
+    let mut address = parse_multiaddr(text).map_err(|source| AddressError::Multiaddr { text: text.into(), source })?;
     if is_relayed(&address) {
         return Err(AddressError::Relayed { text: text.into() });
     }
@@ -305,8 +307,8 @@ pub enum AddressError {
     Multiaddr {
         /// The text.
         text: String,
-        /// What the multiaddr's parser found.
-        source: Arc<multiaddr::Error>,
+        /// What is wrong with it.
+        source: MultiaddrError,
     },
     /// The address leads through a relay, where a relay itself is wanted.
     #[error(

@@ -4,7 +4,7 @@
 //! *super-node* and *directory* have their places in [`Layer`] and are not asked by this version.
 //!
 //! **When it ends.** As soon as the DHT walk has ended, or, once something was found, after a *settling window*: as long
-//! again as the first answer took, within [`SETTLE`], so that several holders' answers are united without waiting for the
+//! again as the first answer took, within `SETTLE`, so that several holders' answers are united without waiting for the
 //! slowest. The walk itself goes on behind the answer and repairs stale holders.
 //!
 //! Bounds: the union holds at most 32 records; finds are bounded by [`Config::max_orders`](crate::Config).

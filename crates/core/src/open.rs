@@ -8,7 +8,7 @@
 //! Endpoints are dialled side by side, and each relay once, whichever of its addresses they name: a circuit is asked for
 //! only when a link to its relay stands, since libp2p gives a circuit up whose relay is being dialled for another reason.
 //!
-//! Bounds: at most 32 candidates, each dialled twice at the most, through at most [`MAX_RELAYS`] relays.
+//! Bounds: at most 32 candidates, each dialled twice at the most, through at most `MAX_RELAYS` relays.
 
 use std::{collections::VecDeque, time::Duration};
 

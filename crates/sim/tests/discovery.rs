@@ -57,8 +57,8 @@ fn an_unknown_name_is_empty_and_quick() {
     }
 }
 
-/// Finds of a known and an unknown name while one of three relays is silent, each seed's first after its own pause.
-fn finds_beside_silence(pauses: &[Duration]) -> Vec<Duration> {
+/// Times of finds of a known and an unknown name, after each of the pauses since one of three relays failed.
+fn finds_beside(fail: impl Fn(&mut Net, NodeId), pauses: &[Duration]) -> Vec<Duration> {
     let mut took: Vec<Duration> = Vec::new();
     for seed in 0..60 {
         let (mut net, relays, alice, bob) = three_relays(seed);
@@ -66,7 +66,7 @@ fn finds_beside_silence(pauses: &[Duration]) -> Vec<Duration> {
         net.join(bob).expect("relays are there");
         assert!(net.run_until_idle_or(10.s()));
         net.run_for(Duration::from_millis(seed * 37 % 4000));
-        net.silence(relays[seed as usize % 3]);
+        fail(&mut net, relays[seed as usize % 3]);
         for pause in pauses {
             net.run_for(*pause);
             for (name, providers) in [("chess", 1), ("nothing", 0)] {
@@ -84,7 +84,7 @@ fn finds_beside_silence(pauses: &[Duration]) -> Vec<Duration> {
 #[test]
 fn a_silent_relay_does_not_hold_finds_up() {
     // At once, while pings go unanswered, and after the link is given up.
-    let took = finds_beside_silence(&[0.ms(), 700.ms(), 5.s(), 10.s(), 20.s(), 60.s()]);
+    let took = finds_beside(Net::silence, &[0.ms(), 700.ms(), 5.s(), 10.s(), 20.s(), 60.s()]);
     let p95 = took[took.len() * 95 / 100];
     assert!(p95 < 500.ms(), "p95 of {} finds is {p95:?}, the slowest {:?}", took.len(), took.last());
 }
@@ -92,10 +92,40 @@ fn a_silent_relay_does_not_hold_finds_up() {
 #[test]
 fn the_first_find_after_a_link_was_given_up_does_not_wait_for_a_dial() {
     for pause in [10.s(), 22.s(), 24.s(), 40.s(), 90.s()] {
-        let took = finds_beside_silence(&[pause]);
+        let took = finds_beside(Net::silence, &[pause]);
         let p95 = took[took.len() * 95 / 100];
         assert!(p95 < 500.ms(), "{pause:?} after the silence began, p95 of {} finds is {p95:?}", took.len());
     }
+}
+
+#[test]
+fn a_relay_whose_machine_is_gone_does_not_hold_finds_up() {
+    // Its connections end, and nobody is there to refuse a dial.
+    let vanish = |net: &mut Net, relay| {
+        net.kill(relay);
+        net.silence(relay);
+    };
+    let took = finds_beside(vanish, &[8.s()]);
+    let p95 = took[took.len() * 95 / 100];
+    assert!(p95 < 500.ms(), "p95 of {} finds is {p95:?}", took.len());
+}
+
+#[test]
+fn a_relay_that_was_silent_for_a_while_is_asked_again() {
+    let mut net = Net::new(5);
+    let a = net.relay();
+    let b = net.relay_knowing(&[a]);
+    net.run_for(20.s());
+    assert_eq!(net.machine(a).stats().routing_table, 1);
+    net.silence(b);
+    for _ in 0..5 {
+        // Nobody answers; relays notice a dead link after 40 s only.
+        let _ = net.try_find(a, "chess");
+    }
+    net.run_for(10.s());
+    net.unsilence(b);
+    net.run_for(20.s());
+    assert_eq!(net.machine(a).stats().routing_table, 1, "a pong says that it lives");
 }
 
 #[test]

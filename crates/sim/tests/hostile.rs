@@ -1,5 +1,7 @@
 //! What peers without rules send changes nothing, and they are charged for it.
 
+use std::{cell::Cell, rc::Rc};
+
 use openred_sim::{
     Net, NodeId, Time,
     core::{
@@ -162,4 +164,59 @@ fn a_lying_server_hides_nothing_and_adds_nothing() {
             assert!(charged.iter().any(|warning| warning.contains(&peer)), "lie {lie}: {charged:?}");
         }
     }
+}
+
+/// A server that acknowledges puts, but resets those of some keys as long as the switch is on: keys that end like this, or
+/// have it inside if it ends in a slash. It counts those that it took.
+fn grudging(net: &mut Net, end: &'static str, on: &Rc<Cell<bool>>, taken: &Rc<Cell<usize>>) -> NodeId {
+    let (on, taken) = (on.clone(), taken.clone());
+    net.hostile(move |message| {
+        let Ok(request) = Request::decode(message) else { return Response::Reset };
+        let key = String::from_utf8_lossy(request.key());
+        let concerned = if end.ends_with('/') { key.contains(end) } else { key.ends_with(end) };
+        let answer = match &request {
+            Request::PutValue { .. } if concerned && on.get() => return Response::Reset,
+            Request::PutValue { key, value } => {
+                taken.set(taken.get() + usize::from(concerned));
+                Answer::PutValue { key: key.clone(), value: value.clone() }
+            }
+            Request::GetValue { .. } => Answer::GetValue { value: None, closer: Vec::new() },
+            _ => Answer::FindNode { closer: Vec::new() },
+        };
+        Response::Message(answer.encode(&request))
+    })
+}
+
+#[test]
+fn a_quorum_of_one_key_does_not_make_up_for_the_other() {
+    for seed in 0..40 {
+        let mut net = Net::new(seed);
+        let honest = net.relay();
+        let (on, taken) = (Rc::new(Cell::new(true)), Rc::default());
+        let mallory = grudging(&mut net, "service/chess", &on, &taken);
+        // Under name@peer it refuses nothing.
+        let alice = net.client(&[honest, mallory]);
+        net.join(alice).expect("both serve");
+        net.run_for(1.s());
+        let order = net.provide(alice, "chess");
+        net.run_for(9.s());
+        assert!(net.is_pending(order), "seed {seed}: one of two is no quorum: {:?}", net.answer(order));
+        on.set(false);
+        net.run_for(500.ms());
+    }
+}
+
+#[test]
+fn addresses_that_missed_their_quorum_are_published_again() {
+    let mut net = Net::new(3);
+    let honest = net.relay();
+    let (on, taken) = (Rc::new(Cell::new(true)), Rc::<Cell<usize>>::default());
+    let mallory = grudging(&mut net, "/peer/", &on, &taken);
+    let alice = net.client(&[honest, mallory]);
+    net.join(alice).expect("both serve");
+    net.run_for(10.s());
+    assert_eq!(taken.get(), 0);
+    on.set(false);
+    net.run_for(2.mins());
+    assert_eq!(taken.get(), 1, "once it is taken, that is enough");
 }

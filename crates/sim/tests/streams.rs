@@ -35,7 +35,7 @@ fn a_stream_runs_through_a_relay_that_holds_a_reservation() {
 }
 
 #[test]
-fn a_silent_relay_is_left_behind_within_ten_seconds() {
+fn a_silent_relay_is_left_behind_well_within_ten_seconds() {
     for seed in 0..30 {
         let (mut net, relays, alice, bob) = scene(seed);
         let order = net.opening(bob, Target::Name("chess".parse().expect("a name")));
@@ -48,7 +48,8 @@ fn a_silent_relay_is_left_behind_within_ten_seconds() {
         assert_eq!(net.stream(order), Some(alice));
         assert_ne!(net.stream_relay(order), Some(relay));
         assert!(relays.contains(&net.stream_relay(order).expect("relayed")));
-        assert!(net.took(order).expect("answered") < 10.s(), "seed {seed}: {:?}", net.took(order));
+        // A silent path costs 2.5 s, and only one was silent.
+        assert!(net.took(order).expect("answered") < 4.s(), "seed {seed}: {:?}", net.took(order));
     }
 }
 

@@ -6,6 +6,7 @@ use openred_node::{
     PeerId, Stats,
     core::{
         Error, Explanation, PeerInfo,
+        address::{MultiaddrError, parse_multiaddr},
         event::{Event, JoinStage, Status},
         find::{FindOptions, Found, FoundRecord},
         name::ServiceTarget,
@@ -180,10 +181,12 @@ impl JsTarget {
                 target.endpoints = record
                     .endpoints
                     .iter()
-                    .map(|text| {
-                        text.parse().map_err(|error| {
+                    .filter_map(|text| match parse_multiaddr(text) {
+                        // What is not known here could not be dialled either.
+                        Err(MultiaddrError::Unknown { .. }) => None,
+                        read => Some(read.map_err(|error| {
                             Error::InvalidOption(format!("record.endpoints: {text:?} is not a multiaddr: {error}"))
-                        })
+                        })),
                     })
                     .collect::<Result<_, _>>()?;
                 Ok(Target::Record(Box::new(target)))

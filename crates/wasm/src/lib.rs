@@ -1,6 +1,6 @@
 //! The raw wasm-bindgen binding under the npm package `@openred/node`.
 //!
-//! It is small on purpose: it turns JavaScript values into calls of [`openred_node`] and back, and nothing else. What a
+//! It is small on purpose: it turns JavaScript values into calls of `openred-node` and back, and nothing else. What a
 //! web developer sees is the TypeScript in `web/src`, of which one file imports this binding. Every value that crosses is
 //! plain (objects with camelCase names, strings, numbers, `Uint8Array`), so that the node could live in a worker.
 //!
