@@ -5,7 +5,8 @@
 //! other peers from the [`store`] and the routing [`table`], if this node is a relay.
 //!
 //! After a value lookup, holders that answered with less than the union of all answers are sent that union ("repair").
-//! A peer that let its patience run out is a *suspect*: it is still asked, and never waited for while others answer.
+//! A peer that let its patience run out is a *suspect*: it is still asked, and never waited for while others answer. Values
+//! go to slow holders too, and again nobody waits for them.
 //!
 //! Bounds: requests are bounded by lookups and placements times `k`; both by the callers' own limits.
 

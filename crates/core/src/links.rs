@@ -191,6 +191,11 @@ impl Links {
         self.dials.remove(&dial)
     }
 
+    /// The dials of a peer that are under way.
+    pub(crate) fn dials_to(&self, peer: &PeerId) -> impl Iterator<Item = DialId> {
+        self.dials.iter().filter(move |(_, dial)| dial.peer == Some(*peer)).map(|(id, _)| *id)
+    }
+
     pub(crate) fn is_dialling(&self, peer: &PeerId) -> bool {
         self.dials.values().any(|dial| dial.peer == Some(*peer))
     }

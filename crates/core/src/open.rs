@@ -135,13 +135,14 @@ impl Openings {
     /// A link to a peer stands, by this dial if it was one of this node's.
     pub(crate) fn connected(&mut self, cx: &mut Context<'_>, dht: &mut Dht, peer: PeerId, dial: Option<DialId>) {
         let ops: Vec<_> = self.openings.keys().copied().collect();
+        let mut shared: Map<PeerId, Option<DialId>> = Map::new();
         for op in ops {
             let Some(opening) = self.openings.get_mut(&op) else { continue };
             let Stage::Dialling { dials, relays } = &mut opening.stage else { continue };
             if let Some(circuit) = relays.remove(&peer)
-                && let Some(candidate) = opening.candidates.front()
+                && let Some(target) = opening.candidates.front().map(|candidate| candidate.peer)
             {
-                dials.extend(cx.dial(candidate.peer, &[circuit]));
+                dials.extend(*shared.get_or_insert_with(target, || cx.dial(target, &[circuit])));
             }
             let reached = dial.is_some_and(|dial| dials.contains(&dial));
             if reached || (dials.is_empty() && relays.is_empty()) {
@@ -343,8 +344,13 @@ impl Openings {
     }
 }
 
-/// Dials a peer directly and through every relay that is connected, and connects the other relays first.
+/// Dials a peer directly and through every relay that is connected, and connects the other relays first. Dials of the same
+/// peer that are under way are shared: libp2p asks a relay for ten circuits at a time and drops what exceeds that.
 fn dial_all(cx: &mut Context<'_>, peer: PeerId, endpoints: &[Multiaddr]) -> (Set<DialId>, Map<PeerId, Multiaddr>) {
+    let under_way: Set<DialId> = cx.links.dials_to(&peer).collect();
+    if !under_way.is_empty() {
+        return (under_way, Map::new());
+    }
     let (circuits, direct): (Vec<Multiaddr>, Vec<Multiaddr>) = endpoints.iter().cloned().partition(is_relayed);
     let mut dials: Set<DialId> = cx.dial(peer, &direct).into_iter().collect();
     let mut ways: Map<PeerId, (Multiaddr, Vec<Multiaddr>)> = Map::new();

@@ -6,7 +6,8 @@
 //! own signed addresses.
 //!
 //! What is due at the same moment goes out in the order of the key space, so that neighbouring keys reach the same holders
-//! together. A store that misses its write quorum is repeated with backoff until it succeeds or the offer goes.
+//! together. A store that misses its write quorum is repeated with backoff until it succeeds or the offer goes. Offers wait
+//! until the node can be reached; withdrawals do not, and each lasts as long as the longest-lived record it withdraws.
 //!
 //! Bounds: [`Config::max_registrations`](crate::Config) offers.
 

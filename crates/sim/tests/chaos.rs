@@ -70,6 +70,9 @@ fn run(seed: u64, acts: &[Act]) {
     for name in NAMES {
         let live: Vec<NodeId> = nodes.iter().copied().filter(|node| net.offers(*node, name)).collect();
         for reader in &nodes[3..] {
+            // A find does not wait for a holder much slower than the first; the walk behind it brings its records.
+            net.find(*reader, name);
+            net.run_for(2.s());
             let found = net.providers(*reader, name);
             for provider in &live {
                 assert!(found.contains(provider), "{reader} does not find {name} of {provider}, only {found:?}");

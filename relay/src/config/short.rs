@@ -103,7 +103,7 @@ impl ProvideConfig {
             echo: options.echo,
             kind: from.one("type", options.kind.as_deref(), value::text)?.unwrap_or_default(),
             metadata: from.many_with_commas("metadata", &options.metadata, value::key_value)?,
-            ttl: from.one("ttl", options.ttl.as_deref(), value::duration)?,
+            ttl: from.one("ttl", options.ttl.as_deref(), value::ttl)?,
             region: from.one("region", options.region.as_deref(), value::region)?.unwrap_or_default(),
             clusters: from.many("cluster", &options.cluster, value::text)?,
         })

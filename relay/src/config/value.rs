@@ -6,6 +6,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use openred_core::time::{TTL_MAX, TTL_MIN};
 
 /// An address to listen on: `IP:PORT`, or `localhost:PORT` for 127.0.0.1.
 pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
@@ -23,6 +24,12 @@ pub(crate) fn number_from(least: u64) -> impl Fn(&str) -> Result<u64, String> {
         let number = text.replace('_', "").parse::<u64>().ok().filter(|number| *number >= least);
         number.ok_or_else(|| format!("give a whole number of at least {least}, without a unit"))
     }
+}
+
+/// The life of a record, within what the network allows.
+pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = duration(text)?;
+    if (TTL_MIN..=TTL_MAX).contains(&ttl) { Ok(ttl) } else { Err("give a time from 1m to 48h".to_owned()) }
 }
 
 /// A time: seconds, or a number with one of the units ms, s, m, h.
