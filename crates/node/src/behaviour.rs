@@ -22,8 +22,8 @@ pub(crate) struct Behaviour {
     pub(crate) streams: streams::Behaviour,
 }
 
-/// How often a client pings, and how long it waits: a relay that died without a word is noticed within the sum, 8 s, and
-/// streams through it end with a code within the 10 s that users are promised.
+/// How often a client pings, and how long one ping may take. libp2p keeps the first failure to itself, so the core does not
+/// wait for failures: it counts the time since the last answer (`Config::link_silence`), which must exceed the interval.
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(5));
 
 /// The same for relays, which have many links and are pinged by everybody on them anyway.
