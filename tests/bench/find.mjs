@@ -8,6 +8,9 @@ import { jsLibp2pPages } from '../lib/bundle.mjs'
 
 const WARM_UP = 5
 
+/** js-libp2p's get waits six seconds for a silent relay; it is asked for every fifth name then, to keep the run short. */
+const EVERY = 5
+
 await bench('find', async (world) => {
   const n = rounds(50)
   const relays = await world.threeRelays()
@@ -56,6 +59,7 @@ await bench('find', async (world) => {
       const order = Object.entries(ways)
       if (i % 2 === 1) order.reverse()
       for (const [way, ask] of order) {
+        if (phase > 0 && way === 'js-libp2p get' && i % EVERY !== 0) continue
         const ms = await ask(name)
         if (phase > 0 || i >= WARM_UP) samples[way].push(ms)
       }
@@ -70,6 +74,7 @@ await bench('find', async (world) => {
     ])),
     figures: result,
     notes: [
+      `With a silent relay js-libp2p's get is asked for every ${EVERY}th name only.`,
       'The silent relay is one that neither the provider nor the finder entered through; the first names after it fell silent count.',
       'js-libp2p is timed to its first provider or value; OpenRed to the union of the verified answers.'
     ]
