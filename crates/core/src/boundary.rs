@@ -40,6 +40,10 @@ id!(
     RequestId
 );
 id!(
+    /// One HTTP request of ours; chosen by the machine.
+    FetchId
+);
+id!(
     /// One DHT request of another peer, waiting for our answer; chosen by the shell.
     InboundId
 );
@@ -148,6 +152,20 @@ pub enum Input {
         /// The message as received; not yet parsed.
         message: Vec<u8>,
     },
+    /// An HTTP request of ours was answered with status 200.
+    Fetched {
+        /// Which request.
+        fetch: FetchId,
+        /// The answer's body, within the limit asked for; not yet parsed.
+        body: Vec<u8>,
+    },
+    /// An HTTP request of ours failed.
+    FetchFailed {
+        /// Which request.
+        fetch: FetchId,
+        /// Why, in words a person can act on.
+        reason: String,
+    },
     /// A service stream was opened and the provider accepted it.
     Opened {
         /// Which attempt.
@@ -247,6 +265,23 @@ pub enum Output {
         /// Which request.
         request: RequestId,
     },
+    /// Fetch something over HTTP: a directory's answer, a list of relays.
+    Fetch {
+        /// Named again in the answer; [`Input::Fetched`] or [`Input::FetchFailed`] follows.
+        fetch: FetchId,
+        /// The whole URL, `http` or `https`.
+        url: String,
+        /// The most bytes of a body that are read; a longer one fails.
+        limit: usize,
+    },
+    /// Give up an HTTP request; no input follows.
+    CancelFetch {
+        /// Which request.
+        fetch: FetchId,
+    },
+    /// Keep this for the next life of the node, in the place of what was kept before; it is given back as
+    /// [`Config::memory`](crate::Config).
+    Remember(Vec<u8>),
     /// Answer another peer's request.
     Respond {
         /// Which request.
@@ -332,6 +367,8 @@ pub enum Timer {
     Link,
     /// Something stored for others expires.
     Store,
+    /// What was learned is to be kept for the next life, or is out of date.
+    Cache,
     /// An order's own time limit ends.
     Deadline,
 }

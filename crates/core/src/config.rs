@@ -50,6 +50,9 @@ pub struct Config {
     pub max_registrations: usize,
     /// Lookups and stream attempts of the application at once.
     pub max_orders: usize,
+    /// What an earlier life of this node remembered: the last [`Output::Remember`](crate::Output). What cannot be read is
+    /// set aside with a warning.
+    pub memory: Option<Vec<u8>>,
     /// Limits of one lookup.
     pub query: QueryConfig,
     /// Limits of what is stored for others.
@@ -86,6 +89,7 @@ impl Config {
             refresh: Duration::from_secs(300),
             max_registrations: 1024,
             max_orders: 1024,
+            memory: None,
             query: QueryConfig::default(),
             store: StoreConfig::default(),
         }

@@ -53,8 +53,8 @@ pub mod time;
 pub mod wire;
 
 pub use boundary::{
-    ConnectionId, DialFailure, DialId, InboundId, Input, OpId, OpenId, Outcome, Output, RegistrationId, RequestId,
-    Response, Timer,
+    ConnectionId, DialFailure, DialId, FetchId, InboundId, Input, OpId, OpenId, Outcome, Output, RegistrationId,
+    RequestId, Response, Timer,
 };
 pub use config::{Config, Role};
 pub use error::Error;

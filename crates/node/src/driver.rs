@@ -237,6 +237,7 @@ impl Driver {
                     |_, opening| !matches!(opening, Opening::Request { request: known, .. } if *known == request),
                 );
             }
+            Output::Fetch { .. } | Output::CancelFetch { .. } | Output::Remember(_) => {}
             Output::Respond { inbound, response } => {
                 if let Some(answer) = self.books.answers.remove(&inbound) {
                     // The exchange may have ended meanwhile; then nobody waits.

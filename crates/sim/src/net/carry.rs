@@ -65,6 +65,7 @@ impl Net {
                 self.request(id, WireId(connection.0), request, message, answered);
             }
             Output::CancelRequest { request } => drop(self.nodes[id.0].books.requests.remove(&request)),
+            Output::Fetch { .. } | Output::CancelFetch { .. } | Output::Remember(_) => {}
             Output::Respond { inbound, response } => {
                 if let Some((wire, request)) = self.nodes[id.0].books.inbound.remove(&inbound) {
                     self.respond(id, wire, request, response);

@@ -1,0 +1,231 @@
+//! Facts from the world, each handed to the parts that it concerns.
+
+use std::time::Duration;
+
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
+
+use super::{MAX_ADDRESSES, Machine};
+use crate::{
+    address::{is_link_local, is_private},
+    boundary::{ConnectionId, DialFailure, DialId, Input, Output},
+    event::{Event, JoinStage, Path, State},
+    links::Link,
+    time::Now,
+    wire::kad::PeerAddresses,
+};
+
+/// libp2p's circuit relay v2 protocol, spoken by relays towards those who want a circuit.
+const RELAY_HOP: &str = "/libp2p/circuit/relay/0.2.0/hop";
+
+/// A timer that fires later than this was held back: a page in the background, a machine that slept.
+const LATE: Duration = Duration::from_secs(2);
+
+impl Machine {
+    /// Takes one fact from the world.
+    pub fn handle_input(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Connected { peer, connection, address, relayed, dial } => {
+                let path = if relayed { Path::Relayed } else { Path::Direct };
+                self.connected(peer, connection, address, path, dial, now);
+            }
+            Input::Disconnected { peer, connection } => self.disconnected(peer, connection, now),
+            Input::DialFailed { dial, failure } => self.dial_failed(dial, &failure, now),
+            Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
+            Input::Ponged { peer, connection, rtt } => {
+                self.links.ponged(connection, rtt, now.elapsed);
+                self.dht.heard(&peer);
+                // Requests that timed out may have cost a live server its place in the table.
+                if let Some(known) = self.links.peer(&peer).filter(|known| known.server) {
+                    let addresses = known.addresses.clone();
+                    self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
+                }
+            }
+            Input::PingFailed { connection, .. } => self.unheard(connection),
+            Input::Reserved { relay } => {
+                if self.reservations.held(&relay) {
+                    let mut parts = self.parts(now);
+                    parts.join.tell(&mut parts.cx, relay, JoinStage::Reserved);
+                    self.endpoints_changed(now);
+                }
+            }
+            Input::ReservationLost { relay, reason } => {
+                let mut parts = self.parts(now);
+                if parts.reservations.lost(&mut parts.cx, &relay) {
+                    let message = format!("the reservation at {relay} is lost: {reason}");
+                    parts.cx.emit(Event::Warning { code: "NO_RELAY", message });
+                    self.endpoints_changed(now);
+                }
+            }
+            Input::Reachable { address } => {
+                if !is_link_local(&address) && !self.public.contains(&address) && self.public.len() < MAX_ADDRESSES {
+                    self.public.push(address);
+                    self.endpoints_changed(now);
+                }
+            }
+            Input::Answered { request, message } => {
+                let mut parts = self.parts(now);
+                parts.dht.answered(&mut parts.cx, request, &message);
+            }
+            Input::Sent { request } => {
+                let mut parts = self.parts(now);
+                parts.dht.sent(&mut parts.cx, request);
+            }
+            Input::RequestFailed { request, .. } => {
+                let mut parts = self.parts(now);
+                parts.dht.request_failed(&mut parts.cx, request);
+            }
+            Input::Asked { inbound, peer, message } => {
+                let mut parts = self.parts(now);
+                let response = parts.dht.asked(&mut parts.cx, peer, &message);
+                self.outputs.push_back(Output::Respond { inbound, response });
+            }
+            Input::Fetched { .. } | Input::FetchFailed { .. } => {}
+            Input::Opened { open } => {
+                let mut parts = self.parts(now);
+                parts.openings.opened(&mut parts.cx, open);
+            }
+            Input::OpenRefused { open, status, message } => {
+                let mut parts = self.parts(now);
+                parts.openings.refused(&mut parts.cx, parts.dht, open, status, &message);
+            }
+            Input::OpenFailed { open, reason } => {
+                let mut parts = self.parts(now);
+                parts.openings.open_failed(&mut parts.cx, parts.dht, open, reason);
+            }
+        }
+        self.advance(now);
+    }
+
+    /// The time that [`Machine::poll_timeout`] named has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let late = self.poll_timeout().is_some_and(|(due, _)| now.elapsed > due + LATE);
+        if late {
+            // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
+            self.links.forgive(now.elapsed);
+        }
+        for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
+            self.unheard(connection);
+        }
+        if self.dht.store.next_expiry().is_some_and(|at| at <= now.elapsed) {
+            self.dht.store.expire(now);
+        }
+        self.advance(now);
+    }
+
+    pub(super) fn connected(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        address: Multiaddr,
+        path: Path,
+        dial: Option<DialId>,
+        now: Now,
+    ) {
+        let before = self.links.best(&peer).map(|(_, link)| link.path);
+        let link = Link::new(peer, address.clone(), path, dial.is_some(), now);
+        self.links.connected(connection, link);
+        if let Some(dial) = dial {
+            self.links.dialled(dial);
+        }
+        let mut parts = self.parts(now);
+        match before {
+            None => parts.cx.emit(Event::PeerConnected { peer, path, address }),
+            Some(Path::Relayed) if path == Path::Direct => parts.cx.emit(Event::PeerPath { peer, path }),
+            Some(_) => {}
+        }
+        if let Some(dial) = dial {
+            parts.join.connected(&mut parts.cx, dial, peer, connection);
+        }
+        parts.openings.connected(&mut parts.cx, parts.dht, peer, dial);
+        parts.dht.connected(&mut parts.cx, peer, connection);
+    }
+
+    pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId, now: Now) {
+        let before = self.links.best(&peer).map(|(_, link)| link.path);
+        let last = self.links.disconnected(connection);
+        let mut parts = self.parts(now);
+        if !last {
+            let after = parts.cx.links.best(&peer).map(|(_, link)| link.path);
+            if let (Some(path), true) = (after, before != after) {
+                parts.cx.emit(Event::PeerPath { peer, path });
+            }
+            return;
+        }
+        parts.cx.emit(Event::PeerDisconnected { peer });
+        parts.join.disconnected(&mut parts.cx, peer);
+        if self.reservations.disconnected(&peer) {
+            self.endpoints_changed(now);
+        }
+        if self.status.state == State::Ready && !self.has_company() {
+            let reason = format!("every relay is lost: {}", self.join.reasons());
+            self.set_status(State::Offline, Some(reason));
+        }
+    }
+
+    /// A link is believed dead: it is closed, and its peer is not waited for.
+    pub(super) fn unheard(&mut self, connection: ConnectionId) {
+        if let Some(peer) = self.links.silent(connection) {
+            self.dht.suspect(peer);
+        }
+        self.outputs.push_back(Output::Disconnect { connection });
+    }
+
+    pub(super) fn dial_failed(&mut self, dial: DialId, failure: &DialFailure, now: Now) {
+        let Some(known) = self.links.dialled(dial) else { return };
+        let mut parts = self.parts(now);
+        parts.join.dial_failed(&mut parts.cx, dial, failure);
+        parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, known.peer, failure);
+        if let Some(peer) = known.peer {
+            parts.dht.dial_failed(&mut parts.cx, peer);
+        }
+    }
+
+    pub(super) fn identified(&mut self, peer: PeerId, protocols: &[String], addresses: Vec<Multiaddr>, now: Now) {
+        let Some(link) = self.links.best(&peer).map(|(_, link)| link.clone()) else { return };
+        let server = protocols.contains(&self.config.network.kad_protocol());
+        let relay = protocols.iter().any(|protocol| protocol == RELAY_HOP);
+        let network = protocols.iter().find_map(|protocol| network_of(protocol)).map(str::to_owned);
+        // Addresses of a peer's own local network mean nothing to those who met it elsewhere.
+        let elsewhere = !is_private(&link.address);
+        let claimed = addresses.into_iter().filter(|address| !(elsewhere && is_private(address)));
+        let mut addresses: Vec<Multiaddr> = Vec::new();
+        for address in (link.outbound && link.path == Path::Direct).then_some(link.address).into_iter().chain(claimed) {
+            let address = without_peer(address);
+            if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        let Some(known) = self.links.peer_mut(&peer) else { return };
+        (known.identified, known.server, known.relay, known.network) = (true, server, relay, network);
+        known.addresses = addresses.clone();
+        let known = known.clone();
+        if server {
+            self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
+            if !self.is_ready() {
+                // A walk that began without this peer may be waiting for a silent one.
+                if let Some(walk) = self.refresh.take() {
+                    let mut parts = self.parts(now);
+                    parts.dht.cancel_lookup(&mut parts.cx, walk);
+                }
+                self.refresh_at = Some(now.elapsed);
+            }
+        } else {
+            self.dht.table.remove(&peer);
+        }
+        let mut parts = self.parts(now);
+        parts.join.identified(&mut parts.cx, peer, &known);
+    }
+}
+
+/// The network whose DHT a protocol id belongs to.
+fn network_of(protocol: &str) -> Option<&str> {
+    protocol.strip_prefix("/openred/")?.strip_suffix("/kad/1.0.0")
+}
+
+fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    if matches!(address.iter().last(), Some(multiaddr::Protocol::P2p(_))) {
+        address.pop();
+    }
+    address
+}
