@@ -39,6 +39,7 @@ mod reservations;
 
 pub mod address;
 pub mod bundle;
+pub mod cache;
 pub mod dht;
 pub mod error;
 pub mod event;

@@ -18,6 +18,7 @@ use multiaddr::Multiaddr;
 pub use self::look::{Explanation, PeerInfo, Stats};
 use crate::{
     boundary::{Output, Timer},
+    cache::Cache,
     config::{Config, Role},
     context::Context,
     dht::{Dht, LookupId, store::Store},
@@ -43,6 +44,7 @@ pub struct Machine {
     local: PeerId,
     rng: Rng,
     links: Links,
+    cache: Cache,
     join: Join,
     reservations: Reservations,
     dht: Dht,
@@ -76,6 +78,7 @@ impl Machine {
             local,
             rng: Rng::with_seed(seed),
             links: Links::default(),
+            cache: Cache::new(config.cache.clone()),
             join: Join::new(&config.relays, config.join_backoff),
             reservations: Reservations::default(),
             dht: Dht::new(local, server, store),
@@ -171,6 +174,7 @@ impl Machine {
                 config: &self.config,
                 local: self.local,
                 links: &mut self.links,
+                cache: &mut self.cache,
                 rng: &mut self.rng,
                 outputs: &mut self.outputs,
                 orders: &mut self.orders,
