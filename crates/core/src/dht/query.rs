@@ -252,8 +252,8 @@ impl Query {
             .iter()
             .filter(move |(_, known)| match known.state {
                 State::Failed | State::Slow | State::Spared => false,
-                State::New => doubted || !self.doubts(known),
-                State::Waiting(_) | State::Answered => true,
+                State::New | State::Waiting(_) => doubted || !self.doubts(known),
+                State::Answered => true,
             })
             .take(self.config.closest)
     }
