@@ -78,17 +78,17 @@ impl Machine {
                         self.joined(now);
                     }
                 }
-                News::LookedUp(lookup, answers) => {
+                News::LookedUp(lookup, walk) => {
                     if refreshed {
                         self.refresh = None;
                         let pause = self.config.refresh.mul_f64(0.75 + 0.5 * self.rng.f64());
                         // A walk that nobody answered is repeated soon: the links may be young.
-                        let pause = if answers > 0 { pause } else { Duration::from_secs(1) };
+                        let pause = if walk.answers > 0 { pause } else { Duration::from_secs(1) };
                         self.refresh_at = Some(now.elapsed + pause);
                         continue;
                     }
                     parts.openings.looked_up(&mut parts.cx, parts.dht, lookup);
-                    if let Some(finished) = parts.finds.looked_up(&mut parts.cx, lookup, answers > 0) {
+                    if let Some(finished) = parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0) {
                         self.finish_find(finished, now);
                     }
                 }
