@@ -16,7 +16,7 @@ use multiaddr::Multiaddr;
 
 use crate::{
     map::Map,
-    time::{Now, millis},
+    time::Now,
 };
 
 /// Addresses kept of one peer; as many as identification takes.
