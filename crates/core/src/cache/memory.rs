@@ -38,7 +38,12 @@ impl Memory {
 
 impl Cache {
     /// What is to be remembered, if it is time to write it down.
-    pub(crate) fn write_if_due(&mut self, config: &Config, publisher: impl FnOnce() -> Vec<u8>, now: Now) -> Option<Vec<u8>> {
+    pub(crate) fn write_if_due(
+        &mut self,
+        config: &Config,
+        publisher: impl FnOnce() -> Vec<u8>,
+        now: Now,
+    ) -> Option<Vec<u8>> {
         // Both are asked, so that both forget that they have changed.
         let changed = self.peers.take_changed() | self.services.take_changed();
         if changed && self.memory.due.is_none() {
