@@ -6,6 +6,7 @@
 
 mod facts;
 mod look;
+mod memory;
 mod orders;
 mod upkeep;
 
@@ -78,7 +79,7 @@ impl Machine {
             local,
             rng: Rng::with_seed(seed),
             links: Links::default(),
-            cache: Cache::new(config.cache.clone()),
+            cache: Cache::new(&config.cache, &config.network, local),
             join: Join::new(&config.relays, config.join_backoff),
             reservations: Reservations::default(),
             dht: Dht::new(local, server, store),
@@ -96,6 +97,7 @@ impl Machine {
             outputs: VecDeque::new(),
             config,
         };
+        machine.restore(now);
         machine.advance(now);
         machine
     }
@@ -124,6 +126,7 @@ impl Machine {
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
             (self.dht.store.next_expiry(), Timer::Store),
+            (self.cache.memory.next_deadline().filter(|_| !closed), Timer::Cache),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
         ]
         .into_iter()

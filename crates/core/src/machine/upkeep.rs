@@ -59,6 +59,9 @@ impl Machine {
         parts.dht.advance(&mut parts.cx);
         self.hand_round_news(now);
         self.end_overdue_orders(now);
+        if self.status.state != State::Closed {
+            self.remember(now);
+        }
     }
 
     pub(super) fn hand_round_news(&mut self, now: Now) {
