@@ -187,7 +187,7 @@ impl transport::Transport for Transport {
         *lock(&self.host.machine.listener) = Some(sender);
         self.listening = Some((listener_id, arrivals));
         self.news.push_back(TransportEvent::NewAddress { listener_id, listen_addr: address });
-        self.waker.take().map(Waker::wake);
+        wake(&mut self.waker);
         Ok(())
     }
 
@@ -267,7 +267,7 @@ impl Pipe {
         self.last = (Instant::now() + self.delay + late).max(self.last);
         self.bytes += chunk.len();
         self.chunks.push_back((self.last, chunk));
-        self.reader.take().map(Waker::wake);
+        wake(&mut self.reader);
     }
 
     fn end(&mut self) {
@@ -281,8 +281,8 @@ impl Pipe {
     }
 
     fn wake(&mut self) {
-        self.reader.take().map(Waker::wake);
-        self.writer.take().map(Waker::wake);
+        wake(&mut self.reader);
+        wake(&mut self.writer);
     }
 }
 
@@ -307,7 +307,7 @@ impl Drop for Stream {
         read.abandoned = true;
         // A silent host's end is not heard; its peer goes on writing until the window is full.
         if !read.is_silent() {
-            read.writer.take().map(Waker::wake);
+            wake(&mut read.writer);
         }
     }
 }
@@ -334,7 +334,7 @@ impl AsyncRead for Stream {
                     pipe.chunks.pop_front();
                 }
                 pipe.bytes -= bytes;
-                pipe.writer.take().map(Waker::wake);
+                wake(&mut pipe.writer);
                 return Poll::Ready(Ok(bytes));
             }
             drop(pipe);
@@ -374,6 +374,12 @@ impl AsyncWrite for Stream {
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         lock(&self.write).end();
         Poll::Ready(Ok(()))
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
     }
 }
 
