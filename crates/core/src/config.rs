@@ -7,6 +7,7 @@ use multiaddr::Multiaddr;
 use crate::{
     address::{RelayAddress, is_private},
     bootstrap::BootstrapList,
+    cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
     name::NetworkName,
 };
@@ -58,6 +59,8 @@ pub struct Config {
     /// What an earlier life of this node remembered: the last [`Output::Remember`](crate::Output). What cannot be read is
     /// set aside with a warning.
     pub memory: Option<Vec<u8>>,
+    /// Limits of what is remembered.
+    pub cache: CacheConfig,
     /// Limits of one lookup.
     pub query: QueryConfig,
     /// Limits of what is stored for others.
@@ -97,6 +100,7 @@ impl Config {
             max_registrations: 1024,
             max_orders: 1024,
             memory: None,
+            cache: CacheConfig::default(),
             query: QueryConfig::default(),
             store: StoreConfig::default(),
         }

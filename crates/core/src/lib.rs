@@ -40,6 +40,7 @@ mod reservations;
 pub mod address;
 pub mod bootstrap;
 pub mod bundle;
+pub mod cache;
 pub mod dht;
 pub mod error;
 pub mod event;

@@ -3,6 +3,7 @@
 mod carry;
 mod connect;
 mod exchange;
+mod fetch;
 mod hostile;
 mod look;
 mod orders;
@@ -14,6 +15,7 @@ use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{Config, Machine, Role, address::RelayAddress, name::NetworkName};
 
+pub(crate) use self::fetch::FetchStep;
 pub use self::orders::Order;
 use crate::{
     Latency,
@@ -44,6 +46,8 @@ pub struct Net {
     by_peer: BTreeMap<PeerId, NodeId>,
     wires: BTreeMap<WireId, Wire>,
     attempts: BTreeMap<AttemptId, Attempt>,
+    /// What can be fetched from outside of the world, by URL.
+    web: BTreeMap<String, Vec<u8>>,
     next_id: u64,
     /// Pending orders, so that waiting for all of them is cheap.
     pending: usize,
@@ -67,6 +71,7 @@ impl Net {
             by_peer: BTreeMap::new(),
             wires: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            web: BTreeMap::new(),
             next_id: 0,
             pending: 0,
             at_instant: 0,
@@ -134,6 +139,7 @@ impl Net {
             zone: 0,
             places: PLACES,
             books: Books::default(),
+            memory: None,
             orders: BTreeMap::new(),
             events: Vec::new(),
         });
@@ -186,6 +192,22 @@ impl Net {
         if self.nodes[id.0].is_alive() {
             self.kill(id);
         }
+        self.nodes[id.0].config.memory = None;
+        self.start(id);
+    }
+
+    /// The node starts again with what it last wanted to be kept for its next life.
+    pub fn restart_warm(&mut self, id: NodeId) {
+        let memory = self.nodes[id.0].memory.clone();
+        self.restart_with_memory(id, memory);
+    }
+
+    /// The node starts again, and is given these bytes as what its earlier life remembered.
+    pub fn restart_with_memory(&mut self, id: NodeId, memory: Option<Vec<u8>>) {
+        if self.nodes[id.0].is_alive() {
+            self.kill(id);
+        }
+        self.nodes[id.0].config.memory = memory;
         self.start(id);
     }
 
@@ -315,6 +337,7 @@ impl Net {
                     self.settle(node);
                 }
             }
+            Happening::Fetch { node, life, fetch, hops, step } => self.fetch_step(node, life, fetch, hops, step),
             Happening::Arrive { wire, to, packet, .. } => self.arrive(wire, to, packet),
             Happening::Step { attempt, step, .. } => self.advance(attempt, step),
             Happening::GiveUp { attempt } => self.fail_attempt(attempt, "the connection attempt timed out"),

@@ -9,8 +9,8 @@ use std::{
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{
-    Config, DialFailure, DialId, Error, InboundId, Machine, Now, OpId, OpenId, Outcome, RegistrationId, RequestId,
-    Response, Timer, event::Event, name::ServiceName,
+    Config, DialFailure, DialId, Error, FetchId, InboundId, Machine, Now, OpId, OpenId, Outcome, RegistrationId,
+    RequestId, Response, Timer, event::Event, name::ServiceName,
 };
 
 use crate::wire::{AttemptGroup, WireId};
@@ -44,6 +44,8 @@ pub(crate) struct Node {
     /// Places it gives as a relay.
     pub(crate) places: usize,
     pub(crate) books: Books,
+    /// What the machine last wanted to be kept for its next life.
+    pub(crate) memory: Option<Vec<u8>>,
     /// The orders of all its lives.
     pub(crate) orders: BTreeMap<OpId, Fate>,
     /// The events of all its lives.
@@ -72,6 +74,7 @@ pub(crate) struct Books {
     pub(crate) wires: BTreeSet<WireId>,
     pub(crate) dials: BTreeMap<DialId, Dialling>,
     pub(crate) requests: BTreeMap<RequestId, WireId>,
+    pub(crate) fetches: BTreeSet<FetchId>,
     pub(crate) inbound: BTreeMap<InboundId, (WireId, RequestId)>,
     pub(crate) opens: BTreeMap<OpenId, WireId>,
     pub(crate) opened: BTreeMap<OpenId, WireId>,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
-use openred_core::{DialId, Input, OpId, OpenId, RequestId, name::ServiceName, wire::stream::Status};
+use openred_core::{DialId, FetchId, Input, OpId, OpenId, RequestId, name::ServiceName, wire::stream::Status};
 
-use crate::NodeId;
+use crate::{NodeId, net::FetchStep};
 
 /// Identifies a connection; both its ends use the number as their `ConnectionId`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,6 +200,14 @@ pub(crate) enum Happening {
         life: u64,
         input: Input,
     },
+    /// What travels for an HTTP request.
+    Fetch {
+        node: NodeId,
+        life: u64,
+        fetch: FetchId,
+        hops: Hops,
+        step: FetchStep,
+    },
     Arrive {
         wire: WireId,
         to: NodeId,
@@ -239,7 +247,9 @@ impl Happening {
     /// The way of what travels.
     pub(crate) fn hops(&self) -> Option<Hops> {
         match self {
-            Happening::Arrive { hops, .. } | Happening::Step { hops, .. } => Some(*hops),
+            Happening::Arrive { hops, .. } | Happening::Step { hops, .. } | Happening::Fetch { hops, .. } => {
+                Some(*hops)
+            }
             _ => None,
         }
     }

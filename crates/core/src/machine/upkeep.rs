@@ -43,6 +43,7 @@ impl Machine {
             parts.join.dial_failed(&mut parts.cx, dial, &failure);
             parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, peer, &failure);
             if let Some(peer) = peer {
+                parts.cx.unreachable(&peer);
                 parts.dht.dial_failed(&mut parts.cx, peer);
             }
         }

@@ -65,7 +65,9 @@ impl Net {
                 self.request(id, WireId(connection.0), request, message, answered);
             }
             Output::CancelRequest { request } => drop(self.nodes[id.0].books.requests.remove(&request)),
-            Output::Fetch { .. } | Output::CancelFetch { .. } | Output::Remember(_) => {}
+            Output::Fetch { fetch, url, limit } => self.fetch(id, fetch, url, limit),
+            Output::CancelFetch { fetch } => drop(self.nodes[id.0].books.fetches.remove(&fetch)),
+            Output::Remember(memory) => self.nodes[id.0].memory = Some(memory),
             Output::Respond { inbound, response } => {
                 if let Some((wire, request)) = self.nodes[id.0].books.inbound.remove(&inbound) {
                     self.respond(id, wire, request, response);

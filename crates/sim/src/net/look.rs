@@ -66,6 +66,11 @@ impl Net {
         (0..self.nodes.len()).map(NodeId).filter(holds).collect()
     }
 
+    /// What a node last wanted to be kept for its next life.
+    pub fn memory(&self, id: NodeId) -> Option<&[u8]> {
+        self.nodes[id.0].memory.as_deref()
+    }
+
     /// Everything a node told its application, with the time.
     pub fn events(&self, id: NodeId) -> &[(Duration, Event)] {
         &self.nodes[id.0].events
