@@ -81,6 +81,8 @@ impl Node {
             Role::Relay(limits) => (openred_core::Role::Relay, Some(limits)),
         };
         let mut decisions = openred_core::Config::new(config.network.clone(), role, config.relays);
+        decisions.bootstrap = config.bootstrap;
+        decisions.lists = config.lists;
         decisions.region = config.region;
         decisions.can_dial = platform::can_dial;
         decisions.dial_private = config.dial_private;
@@ -248,6 +250,11 @@ impl Node {
     /// Why a peer is reachable, or is not.
     pub fn explain(&self, peer: &PeerId) -> Result<Explanation, Error> {
         self.ask(|state| state.machine.explain(peer))
+    }
+
+    /// What this node knows of a service without asking anybody, as a directory gives it; none if it knows nobody.
+    pub fn bundle(&self, target: &ServiceTarget) -> Result<Option<Vec<u8>>, Error> {
+        self.ask(|state| state.machine.bundle(target, now()))
     }
 
     /// Tries at once whatever waits for its turn: the network has come back, or the page woke up.

@@ -11,6 +11,11 @@ pub(crate) struct NodeOptions {
     #[arg(long, env = "OPENRED_BOOTSTRAP", value_name = "URL|MULTIADDR|HOST:PORT", hide_env = true)]
     pub(crate) bootstrap: Vec<String>,
 
+    /// A list of such relays, one a line with its region in front, for everybody with `*` or nothing there; a file, or a URL
+    /// that is fetched while connections lack; may be repeated [default: none]
+    #[arg(long, env = "OPENRED_BOOTSTRAP_LIST", value_name = "FILE|URL", hide_env = true)]
+    pub(crate) bootstrap_list: Vec<String>,
+
     /// Name of the network: 1 to 32 of a-z, 0-9 and - [default: main]
     #[arg(long, env = "OPENRED_NETWORK", value_name = "NAME", hide_env = true)]
     pub(crate) network: Option<String>,
@@ -22,6 +27,11 @@ pub(crate) struct NodeOptions {
     /// Act as the identity in this file, which is made if it does not exist [default: an identity of the moment]
     #[arg(long, env = "OPENRED_IDENTITY", value_name = "FILE", hide_env = true)]
     pub(crate) identity: Option<String>,
+
+    /// Keep in this file what is learned of the network, for the next command to join and find faster, also without the
+    /// relays named here [default: nothing is kept]
+    #[arg(long, env = "OPENRED_MEMORY", value_name = "FILE", hide_env = true)]
+    pub(crate) memory: Option<String>,
 }
 
 /// `openred find`.

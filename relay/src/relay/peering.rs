@@ -1,7 +1,7 @@
 //! The node behind the HTTP side: who it is, whom it knows, what it counts, and where new WebSockets go.
 
 use multiaddr::{Multiaddr, Protocol};
-use openred_core::{PeerInfo, address::is_relayed};
+use openred_core::{PeerInfo, address::is_relayed, name::ServiceTarget};
 use openred_node::{Node, incoming::IncomingSender};
 
 use crate::{
@@ -42,6 +42,11 @@ impl Peering for NodePeering {
         let relays = peers.into_iter().filter(|peer| peer.roles.contains(&RELAY));
         let others = relays.map(other_relay).filter(|relay| !relay.addresses.is_empty());
         Introduction { addresses: addresses(&self.node), peers: others.take(OTHER_RELAYS).collect() }
+    }
+
+    fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>> {
+        // A node that is closing knows nobody.
+        self.node.bundle(target).unwrap_or_default()
     }
 
     fn accept(&self, socket: PeerSocket, remote: Multiaddr) {
