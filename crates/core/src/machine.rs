@@ -7,6 +7,7 @@
 mod facts;
 mod look;
 mod orders;
+mod settled;
 mod upkeep;
 
 use std::{collections::VecDeque, time::Duration};
