@@ -83,7 +83,16 @@ impl Machine {
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
             }
-            Input::Fetched { .. } | Input::FetchFailed { .. } => {}
+            Input::Fetched { fetch, body } => {
+                let mut parts = self.parts(now);
+                if let Some(list) = parts.lists.fetched(&mut parts.cx, fetch, &body) {
+                    parts.join.list(&mut parts.cx, &list);
+                }
+            }
+            Input::FetchFailed { fetch, reason } => {
+                let mut parts = self.parts(now);
+                parts.lists.fetch_failed(&mut parts.cx, fetch, &reason);
+            }
             Input::Opened { open } => {
                 let mut parts = self.parts(now);
                 parts.openings.opened(&mut parts.cx, open);
@@ -106,6 +115,8 @@ impl Machine {
         if late {
             // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
             self.links.forgive(now.elapsed);
+            let parts = self.parts(now);
+            parts.dht.forgive(&parts.cx);
         }
         for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
             self.unheard(connection);
@@ -161,7 +172,7 @@ impl Machine {
             self.endpoints_changed(now);
         }
         if self.status.state == State::Ready && !self.has_company() {
-            let reason = format!("every relay is lost: {}", self.join.reasons());
+            let reason = format!("every relay is lost: {}", self.reasons());
             self.set_status(State::Offline, Some(reason));
         }
     }

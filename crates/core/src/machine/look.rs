@@ -7,7 +7,7 @@ use multiaddr::Multiaddr;
 
 use super::Machine;
 use crate::{
-    dht::store::Store,
+    dht::{Counters, store::Store},
     event::{Path, Status},
 };
 
@@ -70,6 +70,8 @@ pub struct Stats {
     pub stored_bytes: usize,
     /// Peers in the routing table.
     pub routing_table: usize,
+    /// What the DHT has counted.
+    pub dht: Counters,
 }
 
 /// Why a peer is reachable, or is not.
@@ -123,6 +125,7 @@ impl Machine {
             stored_services: self.dht.store.services(),
             stored_bytes: self.dht.store.bytes(),
             routing_table: self.dht.table.len(),
+            dht: self.dht.counters().clone(),
             ..self.stats.clone()
         }
     }
