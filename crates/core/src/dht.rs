@@ -17,6 +17,7 @@ pub mod table;
 
 mod diversity;
 mod lookups;
+mod neighbourhood;
 pub(crate) mod patience;
 mod placements;
 mod serving;
@@ -150,6 +151,8 @@ pub(crate) struct Dht {
     server: bool,
     lookups: Map<LookupId, Lookup>,
     placements: Map<PlacementId, Placement>,
+    /// Placements that wait for a walk, in the order of the key space.
+    queue: Set<(Position, PlacementId)>,
     requests: Map<RequestId, InFlight>,
     /// Who let something go unanswered, and until when it is not dialled in vain again.
     suspects: Map<PeerId, Duration>,
@@ -169,6 +172,7 @@ impl Dht {
             server,
             lookups: Map::new(),
             placements: Map::new(),
+            queue: Set::new(),
             requests: Map::new(),
             suspects: Map::new(),
             dials: Dials::default(),
@@ -301,6 +305,7 @@ impl Dht {
         for id in lookups {
             self.advance_lookup(cx, id);
         }
+        self.walk_for_placements(cx);
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {

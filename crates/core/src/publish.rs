@@ -5,11 +5,20 @@
 //! half its ttl, and whenever the endpoints, and so what the record says, change. Beside the offers the node publishes its
 //! own signed addresses.
 //!
-//! What is due at the same moment goes out in the order of the key space, so that neighbouring keys reach the same holders
-//! together. A store that misses its write quorum is repeated with backoff until it succeeds or the offer goes. Offers wait
+//! A store that misses its write quorum is repeated with backoff until it succeeds or the offer goes. Offers wait
 //! until the node can be reached; withdrawals do not, and each lasts as long as the longest-lived record it withdraws.
 //!
-//! Bounds: [`Config::max_registrations`](crate::Config) offers.
+//! What is due together goes out in the order of the key space, beginning behind the *cursor*, the place where the last
+//! offer was stored. Sequence and cursor survive the node (`Publisher::memory`): the one so that a clock that was set back
+//! does not make new records look old, the other so that a node that is often interrupted does not refresh the same part
+//! of its offers again and again.
+//!
+//! **When the network breaks.** Offers are stored again before they are due when this node has lost half of its links, or
+//! half of those it asked were silent, or it is back from being offline ([`Publisher::alarm`]); when most holders of an
+//! offer have gone, which is found out by asking some of them, one offer at a time ([`Publisher::check`]).
+//!
+//! Bounds: [`Config::max_registrations`](crate::Config) offers, [`MAX_QUEUED`] placements that wait for a walk at a time;
+//! one alarm in [`ALARM_PAUSE`]; [`SAMPLE`] requests a check.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +30,7 @@ use crate::{
     boundary::{OpId, Outcome, RegistrationId},
     bundle::Bundle,
     context::Context,
-    dht::{Dht, Placed, PlacementId, key::Key},
+    dht::{Dht, Placed, PlacementId, ProbeId, Walk, key::{Key, Position}},
     error::Error,
     map::Map,
     name::ServiceName,
@@ -37,6 +46,27 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// How long changed endpoints may go on changing before they are stored: a second reservation follows the first by about
 /// a round trip, and each change costs every offer a round of messages. A guess.
 const DEBOUNCE: Duration = Duration::from_millis(500);
+
+/// Placements that may wait for a walk before more offers are signed: what a hundred milliseconds of walks serve, so that
+/// the queue never runs dry and a thousand offers are not signed in one go.
+const MAX_QUEUED: usize = 64;
+
+/// Time between two alarms: an alarm stores everything, and the network needs some time to show whether that was enough.
+const ALARM_PAUSE: Duration = Duration::from_secs(20);
+
+/// The time over which the offers of an alarm are spread, so that not all nodes of a broken network store at once. Within
+/// a minute everything must be stored again, and that takes a part of it.
+const ALARM_SPREAD: Duration = Duration::from_secs(5);
+
+/// The window in which losses of links count together, and how many are the least that count.
+const LOSS_WINDOW: Duration = Duration::from_secs(10);
+const LOSSES: usize = 2;
+
+/// Misses in one walk that are no alarm, whatever their share: a few dead peers in a small network.
+const MISSES: usize = 8;
+
+/// Holders that are asked in one check. If eight of ten holders died, two of three answer in one case of ten.
+const SAMPLE: usize = 3;
 
 /// What the application offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +127,8 @@ struct Registration {
     waiters: Vec<(OpId, Outcome)>,
     backoff: Backoff,
     due: Option<Duration>,
+    /// Who acknowledged the offer under its name when it was stored last.
+    holders: Vec<PeerAddresses>,
 }
 
 impl Registration {
@@ -116,6 +148,15 @@ pub(crate) struct Publisher {
     addresses_placing: Option<PlacementId>,
     addresses_backoff: Backoff,
     sequence: u64,
+    /// The place in the key space of the offer that was stored last.
+    cursor: Position,
+    /// When links were lost, within the window.
+    losses: Vec<Duration>,
+    alarmed: Option<Duration>,
+    check_due: Option<Duration>,
+    /// The last offer that was checked.
+    checked: Option<RegistrationId>,
+    checking: Option<(ProbeId, RegistrationId)>,
     next_id: u64,
 }
 
@@ -129,6 +170,12 @@ impl Publisher {
             addresses_placing: None,
             addresses_backoff: Backoff::new(RETRY.0, RETRY.1),
             sequence: 0,
+            cursor: Position::from_bytes([0; 32]),
+            losses: Vec::new(),
+            alarmed: None,
+            check_due: None,
+            checked: None,
+            checking: None,
             next_id: 0,
         }
     }
@@ -168,6 +215,7 @@ impl Publisher {
             waiters,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             due: Some(cx.now.elapsed),
+            holders: Vec::new(),
         };
         self.registrations.insert(id, registration);
         Ok(id)
@@ -282,9 +330,16 @@ impl Publisher {
             .map(|(id, registration)| (Key::service(&cx.config.network, &registration.offer.name).position(), *id))
             .collect();
         due.sort();
-        for (_, id) in due {
+        let behind = due.partition_point(|(position, _)| *position <= self.cursor);
+        due.rotate_left(behind);
+        for (position, id) in due {
+            if dht.queued() >= MAX_QUEUED {
+                break;
+            }
+            self.cursor = position;
             self.store(cx, dht, id);
         }
+        self.check(cx, dht);
     }
 
     /// A placement reached its quorum or ended without.
