@@ -14,13 +14,15 @@
 //! of its offers again and again.
 //!
 //! **When the network breaks.** Offers are stored again before they are due when this node has lost half of its links, or
-//! half of those it asked were silent, or it is back from being offline ([`Publisher::alarm`]); when most holders of an
-//! offer have gone, which is found out by asking some of them, one offer at a time ([`Publisher::check`]).
+//! half of those it asked were silent, or it is back from being offline (`alarm`); when most holders of an
+//! offer have gone, which is found out by asking some of them, one offer at a time (`check`); see `vigilance.rs`.
 //!
-//! Bounds: [`Config::max_registrations`](crate::Config) offers, [`MAX_QUEUED`] placements that wait for a walk at a time;
-//! one alarm in [`ALARM_PAUSE`]; [`SAMPLE`] requests a check.
+//! Bounds: [`Config::max_registrations`](crate::Config) offers, `MAX_QUEUED` placements that wait for a walk at a time.
 
-use std::{collections::BTreeMap, time::Duration};
+mod offer;
+mod vigilance;
+
+use std::time::Duration;
 
 use libp2p_identity::Keypair;
 use multiaddr::Multiaddr;
@@ -30,7 +32,10 @@ use crate::{
     boundary::{OpId, Outcome, RegistrationId},
     bundle::Bundle,
     context::Context,
-    dht::{Dht, Placed, PlacementId, ProbeId, Walk, key::{Key, Position}},
+    dht::{
+        Dht, Placed, PlacementId,
+        key::{Key, Position},
+    },
     error::Error,
     map::Map,
     name::ServiceName,
@@ -40,6 +45,9 @@ use crate::{
     wire::kad::{PeerAddresses, Request},
 };
 
+pub use offer::{Offer, OfferPatch};
+use vigilance::Vigilance;
+
 /// Delays between two attempts to store after a missed quorum.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
@@ -47,72 +55,12 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// a round trip, and each change costs every offer a round of messages. A guess.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
+/// The version of what [`Publisher::memory`] writes.
+const MEMORY: u8 = 1;
+
 /// Placements that may wait for a walk before more offers are signed: what a hundred milliseconds of walks serve, so that
 /// the queue never runs dry and a thousand offers are not signed in one go.
 const MAX_QUEUED: usize = 64;
-
-/// Time between two alarms: an alarm stores everything, and the network needs some time to show whether that was enough.
-const ALARM_PAUSE: Duration = Duration::from_secs(20);
-
-/// The time over which the offers of an alarm are spread, so that not all nodes of a broken network store at once. Within
-/// a minute everything must be stored again, and that takes a part of it.
-const ALARM_SPREAD: Duration = Duration::from_secs(5);
-
-/// The window in which losses of links count together, and how many are the least that count.
-const LOSS_WINDOW: Duration = Duration::from_secs(10);
-const LOSSES: usize = 2;
-
-/// Misses in one walk that are no alarm, whatever their share: a few dead peers in a small network.
-const MISSES: usize = 8;
-
-/// Holders that are asked in one check. If eight of ten holders died, two of three answer in one case of ten.
-const SAMPLE: usize = 3;
-
-/// What the application offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The service's name.
-    pub name: ServiceName,
-    /// The kind of service, free text; `type` in JavaScript.
-    pub kind: String,
-    /// Free data, at most 1 KiB together.
-    pub metadata: BTreeMap<String, String>,
-    /// How long the record lives without renewal; an hour by default.
-    pub ttl: Option<Duration>,
-    /// Where the service stands; the node's region if empty.
-    pub region: String,
-    /// Topics the service belongs to.
-    pub clusters: Vec<String>,
-}
-
-impl Offer {
-    /// An offer of a name and nothing else.
-    pub fn new(name: ServiceName) -> Self {
-        Self {
-            name,
-            kind: String::new(),
-            metadata: BTreeMap::new(),
-            ttl: None,
-            region: String::new(),
-            clusters: Vec::new(),
-        }
-    }
-}
-
-/// A change of an offer; what is `None` stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OfferPatch {
-    /// The kind of service.
-    pub kind: Option<String>,
-    /// All metadata anew.
-    pub metadata: Option<BTreeMap<String, String>>,
-    /// The record's life.
-    pub ttl: Option<Duration>,
-    /// The region.
-    pub region: Option<String>,
-    /// All clusters anew.
-    pub clusters: Option<Vec<String>>,
-}
 
 #[derive(Debug)]
 struct Registration {
@@ -127,7 +75,9 @@ struct Registration {
     waiters: Vec<(OpId, Outcome)>,
     backoff: Backoff,
     due: Option<Duration>,
-    /// Who acknowledged the offer under its name when it was stored last.
+    /// The placement under `name@<peer id>`.
+    alone: Option<PlacementId>,
+    /// Who acknowledged that when it was stored last.
     holders: Vec<PeerAddresses>,
 }
 
@@ -150,13 +100,9 @@ pub(crate) struct Publisher {
     sequence: u64,
     /// The place in the key space of the offer that was stored last.
     cursor: Position,
-    /// When links were lost, within the window.
-    losses: Vec<Duration>,
-    alarmed: Option<Duration>,
-    check_due: Option<Duration>,
-    /// The last offer that was checked.
-    checked: Option<RegistrationId>,
-    checking: Option<(ProbeId, RegistrationId)>,
+    /// Whether offers that are due wait until fewer placements do.
+    blocked: bool,
+    vigilance: Vigilance,
     next_id: u64,
 }
 
@@ -171,11 +117,8 @@ impl Publisher {
             addresses_backoff: Backoff::new(RETRY.0, RETRY.1),
             sequence: 0,
             cursor: Position::from_bytes([0; 32]),
-            losses: Vec::new(),
-            alarmed: None,
-            check_due: None,
-            checked: None,
-            checking: None,
+            blocked: false,
+            vigilance: Vigilance::default(),
             next_id: 0,
         }
     }
@@ -215,6 +158,7 @@ impl Publisher {
             waiters,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             due: Some(cx.now.elapsed),
+            alone: None,
             holders: Vec::new(),
         };
         self.registrations.insert(id, registration);
@@ -329,11 +273,13 @@ impl Publisher {
             .filter(|(_, registration)| registration.waits_until(reachable).is_some_and(|due| due <= cx.now.elapsed))
             .map(|(id, registration)| (Key::service(&cx.config.network, &registration.offer.name).position(), *id))
             .collect();
+        self.blocked = false;
         due.sort();
         let behind = due.partition_point(|(position, _)| *position <= self.cursor);
         due.rotate_left(behind);
         for (position, id) in due {
             if dht.queued() >= MAX_QUEUED {
+                self.blocked = true;
                 break;
             }
             self.cursor = position;
@@ -343,7 +289,13 @@ impl Publisher {
     }
 
     /// A placement reached its quorum or ended without.
-    pub(crate) fn placed(&mut self, cx: &mut Context<'_>, id: PlacementId, placed: Placed) {
+    pub(crate) fn placed(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: PlacementId,
+        placed: Placed,
+        holders: Vec<PeerAddresses>,
+    ) {
         if self.addresses_placing == Some(id) {
             self.addresses_placing = None;
             if placed.is_quorum() {
@@ -359,6 +311,9 @@ impl Publisher {
             return;
         };
         let needed = registration.placing.remove(&id).unwrap_or(false);
+        if registration.alone == Some(id) {
+            registration.holders = holders;
+        }
         if needed && !placed.is_quorum() {
             // One miss spoils the round, however the others end.
             registration.placing.clear();
@@ -415,8 +370,28 @@ impl Publisher {
             return None;
         }
         let reachable = !self.endpoints.is_empty();
-        let registrations = self.registrations.values().filter_map(|registration| registration.waits_until(reachable));
-        registrations.chain(self.addresses_due.filter(|_| reachable)).min()
+        let registrations = self.registrations.values().filter(|_| !self.blocked);
+        let registrations = registrations.filter_map(|registration| registration.waits_until(reachable));
+        let check = self.vigilance.next_deadline().filter(|_| reachable);
+        registrations.chain(self.addresses_due.filter(|_| reachable)).chain(check).min()
+    }
+
+    /// What the next life of this node should know: the last sequence and the cursor.
+    #[allow(dead_code, reason = "the node's snapshot takes it up")]
+    pub(crate) fn memory(&self) -> Vec<u8> {
+        [&[MEMORY][..], &self.sequence.to_be_bytes(), self.cursor.as_bytes()].concat()
+    }
+
+    /// Takes up what an earlier life left by [`Publisher::memory`]; what cannot be read is passed over.
+    #[allow(dead_code, reason = "the node's snapshot gives it back")]
+    pub(crate) fn restore(&mut self, memory: &[u8]) {
+        if let Ok(memory) = <[u8; 41]>::try_from(memory)
+            && memory[0] == MEMORY
+        {
+            let sequence = u64::from_be_bytes(std::array::from_fn(|i| memory[1 + i]));
+            self.sequence = self.sequence.max(sequence);
+            self.cursor = Position::from_bytes(std::array::from_fn(|i| memory[9 + i]));
+        }
     }
 
     fn offered(&self, id: RegistrationId) -> Option<&Registration> {
@@ -480,10 +455,12 @@ impl Publisher {
             requests.push((announcement, false));
         }
         let ttl = Duration::from_millis(signed.record().ttl);
-        let placing = requests.into_iter().map(|(request, needed)| (dht.place(cx, request), needed)).collect();
+        let placing: Vec<_> = requests.into_iter().map(|(request, needed)| (dht.place(cx, request), needed)).collect();
+        let alone = placing.get(1).map(|(id, _)| *id);
         let half = cx.after(ttl / 2);
         if let Some(registration) = self.registrations.get_mut(&id) {
-            registration.placing = placing;
+            registration.placing = placing.into_iter().collect();
+            registration.alone = alone;
             registration.until = registration.until.max(signed.record().expires_at());
             registration.record = Some(signed);
             registration.due = (!withdrawing).then_some(half);

@@ -10,6 +10,8 @@
 //!
 //! Bounds: `k` requests a placement, [`WALKS`] walks; the callers bound the placements.
 
+use libp2p_identity::PeerId;
+
 use super::{Dht, LookupId, News, Placed, PlacementId, Purpose, Want, key::Position, neighbourhood::Neighbourhood};
 use crate::{
     boundary::RequestId,
@@ -30,6 +32,9 @@ pub(super) struct Placement {
     request: Request,
     waiting: Set<RequestId>,
     placed: Placed,
+    /// Who was asked, and who has acknowledged.
+    holders: Vec<PeerAddresses>,
+    held_by: Vec<PeerId>,
     told: bool,
 }
 
@@ -43,7 +48,9 @@ impl Dht {
             self.keep_own(cx, &request);
         }
         let placed = Placed { held: 0, asked: 0 };
-        self.placements.insert(id, Placement { request, waiting: Set::new(), placed, told: false });
+        let placement =
+            Placement { request, waiting: Set::new(), placed, holders: Vec::new(), held_by: Vec::new(), told: false };
+        self.placements.insert(id, placement);
         self.queue.insert((position, id));
         id
     }
@@ -112,6 +119,7 @@ impl Dht {
             if let Some(placement) = self.placements.get_mut(&id) {
                 placement.placed.asked += 1;
                 placement.waiting.extend(sent);
+                placement.holders.push(holder);
             }
         }
     }
@@ -125,10 +133,12 @@ impl Dht {
         }
     }
 
-    pub(super) fn placement_answered(&mut self, id: PlacementId, request: RequestId, held: bool) {
+    /// A holder has acknowledged, or nobody did.
+    pub(super) fn placement_answered(&mut self, id: PlacementId, request: RequestId, holder: Option<PeerId>) {
         let Some(placement) = self.placements.get_mut(&id) else { return };
         placement.waiting.remove(&request);
-        placement.placed.held += usize::from(held);
+        placement.placed.held += usize::from(holder.is_some());
+        placement.held_by.extend(holder);
         self.settle_placement(id);
     }
 
@@ -141,7 +151,9 @@ impl Dht {
             placement.told = true;
             // A relay without any neighbour holds its own values; that is all there is.
             let placed = if alone { Placed { held: 1, asked: 1 } } else { placement.placed };
-            self.news.push_back(News::Placed(id, placed));
+            let mut holders = std::mem::take(&mut placement.holders);
+            holders.retain(|holder| placement.held_by.contains(&holder.peer));
+            self.news.push_back(News::Placed(id, placed, holders));
         }
         if ended {
             self.placements.remove(&id);
