@@ -6,6 +6,8 @@ use multiaddr::Multiaddr;
 
 use crate::{
     address::{RelayAddress, is_private},
+    bootstrap::BootstrapList,
+    cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
     name::NetworkName,
 };
@@ -17,8 +19,12 @@ pub struct Config {
     pub network: NetworkName,
     /// Whether this node serves others.
     pub role: Role,
-    /// First contacts, in the order of the application's preference.
+    /// First contacts, in the order of the application's preference. They are kept connected.
     pub relays: Vec<RelayAddress>,
+    /// Further first contacts, tried while connections lack.
+    pub bootstrap: BootstrapList,
+    /// URLs of bootstrap lists, fetched while connections lack.
+    pub lists: Vec<String>,
     /// Where this node stands, for records and lists; may be empty.
     pub region: String,
     /// Whether a transport of the platform can dial an address.
@@ -56,6 +62,8 @@ pub struct Config {
     /// What an earlier life of this node remembered: the last [`Output::Remember`](crate::Output). What cannot be read is
     /// set aside with a warning.
     pub memory: Option<Vec<u8>>,
+    /// Limits of what is remembered.
+    pub cache: CacheConfig,
     /// Limits of one lookup.
     pub query: QueryConfig,
     /// Limits of what is stored for others.
@@ -78,6 +86,8 @@ impl Config {
             network,
             role,
             relays,
+            bootstrap: BootstrapList::default(),
+            lists: Vec::new(),
             region: String::new(),
             can_dial: |_| true,
             dial_private: true,
@@ -94,6 +104,7 @@ impl Config {
             max_registrations: 1024,
             max_orders: 1024,
             memory: None,
+            cache: CacheConfig::default(),
             query: QueryConfig::default(),
             store: StoreConfig::default(),
         }

@@ -9,6 +9,7 @@ use multiaddr::{Multiaddr, Protocol};
 use crate::{
     address::is_relayed,
     boundary::{ConnectionId, DialId, OpId, Outcome, Output},
+    cache::Cache,
     config::Config,
     error::Error,
     event::Event,
@@ -26,6 +27,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) local: PeerId,
     pub(crate) links: &'a mut Links,
+    pub(crate) cache: &'a mut Cache,
     pub(crate) rng: &'a mut Rng,
     pub(crate) outputs: &'a mut VecDeque<Output>,
     pub(crate) orders: &'a mut Orders,
@@ -67,6 +69,13 @@ impl Context<'_> {
         match self.dial(peer, addresses) {
             Some(_) => Connecting::Dialling,
             None => Connecting::Impossible,
+        }
+    }
+
+    /// A dial of a peer came to nothing.
+    pub(crate) fn unreachable(&mut self, peer: &PeerId) {
+        if !self.links.is_connected(peer) && !self.links.is_dialling(peer) {
+            self.cache.peers.failed(peer, self.now);
         }
     }
 

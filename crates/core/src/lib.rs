@@ -38,7 +38,9 @@ mod orders;
 mod reservations;
 
 pub mod address;
+pub mod bootstrap;
 pub mod bundle;
+pub mod cache;
 pub mod dht;
 pub mod error;
 pub mod event;

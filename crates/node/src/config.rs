@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::{Multiaddr, identity::Keypair};
 use openred_core::{address::RelayAddress, name::NetworkName};
 
-use crate::platform;
+use crate::{memory::Keeper, platform};
 
 /// The settings of one node.
 #[derive(Debug)]
@@ -28,6 +28,10 @@ pub struct Config {
     pub max_bandwidth: Option<u64>,
     /// Whether private addresses learned from others are dialled; a page of the public web must not.
     pub dial_private: bool,
+    /// What an earlier life of this node left; what cannot be read of it is set aside with a warning.
+    pub memory: Option<Vec<u8>>,
+    /// Takes what this life leaves; nobody does if none.
+    pub keeper: Option<Keeper>,
     /// What the platform gives.
     pub platform: platform::Config,
 }
@@ -45,6 +49,8 @@ impl Config {
             announce: Vec::new(),
             max_bandwidth: None,
             dial_private: true,
+            memory: None,
+            keeper: None,
             platform: platform::Config::default(),
         }
     }

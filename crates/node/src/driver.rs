@@ -30,8 +30,8 @@ use libp2p::{
     swarm::{self, SwarmEvent, dial_opts::DialOpts, dial_opts::PeerCondition},
 };
 use openred_core::{
-    ConnectionId, DialFailure, DialId, Error, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId, Response,
-    event::Path, map::Map, wire,
+    ConnectionId, DialFailure, DialId, Error, FetchId, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId,
+    Response, event::Path, map::Map, wire,
 };
 
 use self::exchange::{Asked, Exchanged};
@@ -40,7 +40,8 @@ use crate::{
     command::Command,
     events::Subscribers,
     handlers::Handlers,
-    platform::{self, Task, now},
+    memory::Keeper,
+    platform::{self, Fetcher, Task, now},
     service_stream::ServiceStream,
     shared::Shared,
     streams,
@@ -57,18 +58,25 @@ const REPORTS: usize = 256;
 
 /// One node at work.
 pub(crate) struct Driver {
-    swarm: Swarm<Behaviour>,
-    shared: Shared,
-    protocols: Protocols,
-    handlers: Handlers,
-    subscribers: Subscribers,
-    commands: mpsc::Receiver<Command>,
-    /// Whether the addresses listened on are those by which others reach this node.
-    announce_listeners: bool,
+    parts: Parts,
     books: Books,
     reports: (mpsc::Sender<Exchanged>, mpsc::Receiver<Exchanged>),
     timer: Option<(Duration, platform::Sleep)>,
     closed: bool,
+}
+
+/// What the driver works with.
+pub(crate) struct Parts {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) shared: Shared,
+    pub(crate) protocols: Protocols,
+    pub(crate) handlers: Handlers,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// Whether the addresses listened on are those by which others reach this node.
+    pub(crate) announce_listeners: bool,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) keeper: Option<Keeper>,
 }
 
 /// What the driver remembers between a fact and its answer.
@@ -80,6 +88,7 @@ struct Books {
     dials: Map<swarm::ConnectionId, DialId>,
     opening: Map<streams::RequestId, Opening>,
     requests: Map<RequestId, Task>,
+    fetches: Map<FetchId, Task>,
     opens: Map<OpenId, Task>,
     opened: Map<OpenId, ServiceStream>,
     inbound: Map<InboundId, Task>,
@@ -117,34 +126,14 @@ enum Wake {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        swarm: Swarm<Behaviour>,
-        shared: Shared,
-        protocols: Protocols,
-        handlers: Handlers,
-        subscribers: Subscribers,
-        commands: mpsc::Receiver<Command>,
-        announce_listeners: bool,
-    ) -> Self {
-        Self {
-            swarm,
-            shared,
-            protocols,
-            handlers,
-            subscribers,
-            commands,
-            announce_listeners,
-            books: Books::default(),
-            reports: mpsc::channel(REPORTS),
-            timer: None,
-            closed: false,
-        }
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self { parts, books: Books::default(), reports: mpsc::channel(REPORTS), timer: None, closed: false }
     }
 
     /// Listens on an address; the answer comes when the transport has bound it.
     pub(crate) fn listen(&mut self, address: Multiaddr) -> oneshot::Receiver<Result<Multiaddr, Error>> {
         let (sender, bound) = oneshot::channel();
-        match self.swarm.listen_on(address.clone()) {
+        match self.parts.swarm.listen_on(address.clone()) {
             Ok(listener) => drop(self.books.listening.insert(listener, sender)),
             Err(error) => {
                 let error = Error::InvalidOption(format!("cannot listen on {address}: {}", translate::cause(&error)));
@@ -157,8 +146,8 @@ impl Driver {
 
     /// Says that an address leads to this node.
     pub(crate) fn announce(&mut self, address: Multiaddr) {
-        self.swarm.add_external_address(address.clone());
-        self.shared.tell(Input::Reachable { address });
+        self.parts.swarm.add_external_address(address.clone());
+        self.parts.shared.tell(Input::Reachable { address });
     }
 
     /// Runs until the application closes the node or drops its last handle.
@@ -171,7 +160,7 @@ impl Driver {
             match poll_fn(|cx| self.poll_wake(cx)).await {
                 Wake::Swarm(event) => self.swarm_event(event),
                 Wake::Exchanged(report) => self.exchanged(report),
-                Wake::Timer => self.shared.lock().machine.handle_timeout(now()),
+                Wake::Timer => self.parts.shared.lock().machine.handle_timeout(now()),
                 Wake::Command(None) => return,
                 Wake::Command(Some(command)) => self.command(command),
             }
@@ -180,18 +169,18 @@ impl Driver {
 
     /// Whoever holds a part of the node learns that it is closed.
     fn end(self) {
-        self.handlers.close();
-        self.subscribers.close();
+        self.parts.handlers.close();
+        self.parts.subscribers.close();
     }
 
     fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        if let Poll::Ready(command) = self.commands.poll_next_unpin(cx) {
+        if let Poll::Ready(command) = self.parts.commands.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Command(command));
         }
         if let Poll::Ready(Some(report)) = self.reports.1.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Exchanged(report));
         }
-        if let Poll::Ready(Some(event)) = self.swarm.poll_next_unpin(cx) {
+        if let Poll::Ready(Some(event)) = self.parts.swarm.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Swarm(event));
         }
         match &mut self.timer {
@@ -208,10 +197,10 @@ impl Driver {
 
     /// Does everything the machine wants, then sets the timer.
     fn carry_out(&mut self) {
-        while let Some(output) = self.shared.poll_output() {
+        while let Some(output) = self.parts.shared.poll_output() {
             self.output(output);
         }
-        let deadline = self.shared.poll_timeout();
+        let deadline = self.parts.shared.poll_timeout();
         if self.timer.as_ref().map(|(at, _)| *at) != deadline {
             self.timer = deadline.map(|at| (at, platform::sleep(at.saturating_sub(platform::elapsed()))));
         }
@@ -223,12 +212,12 @@ impl Driver {
             Output::CancelDial { dial } => self.books.dials.retain(|_, known| *known != dial),
             Output::Disconnect { connection } => {
                 if let Some(known) = self.books.connections.get(&connection) {
-                    self.swarm.close_connection(known.swarm);
+                    self.parts.swarm.close_connection(known.swarm);
                 }
             }
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Request { request, peer, connection, message, answered } => {
-                let protocol = self.protocols.kad.clone();
+                let protocol = self.parts.protocols.kad.clone();
                 self.open(peer, connection, protocol, Opening::Request { request, message, answered });
             }
             Output::CancelRequest { request } => {
@@ -237,7 +226,17 @@ impl Driver {
                     |_, opening| !matches!(opening, Opening::Request { request: known, .. } if *known == request),
                 );
             }
-            Output::Fetch { .. } | Output::CancelFetch { .. } | Output::Remember(_) => {}
+            Output::Fetch { fetch, url, limit } => {
+                let body = self.parts.fetcher.get(&url, limit);
+                let task = platform::spawn(exchange::fetch(fetch, body, self.reports.0.clone()));
+                self.books.fetches.insert(fetch, task);
+            }
+            Output::CancelFetch { fetch } => drop(self.books.fetches.remove(&fetch)),
+            Output::Remember(memory) => {
+                if let Some(keeper) = &mut self.parts.keeper {
+                    keeper.keep(memory);
+                }
+            }
             Output::Respond { inbound, response } => {
                 if let Some(answer) = self.books.answers.remove(&inbound) {
                     // The exchange may have ended meanwhile; then nobody waits.
@@ -246,7 +245,7 @@ impl Driver {
             }
             Output::OpenStream { open, peer, connection, name, .. } => {
                 let path = self.books.connections.get(&connection).map_or(Path::Direct, |known| known.path);
-                let protocol = self.protocols.stream.clone();
+                let protocol = self.parts.protocols.stream.clone();
                 self.open(peer, connection, protocol, Opening::Service { open, name: name.to_string(), peer, path });
             }
             Output::CancelOpen { open } => {
@@ -259,7 +258,7 @@ impl Driver {
             Output::Done { op, outcome } => self.done(op, outcome),
             Output::Event(event) => {
                 tracing::debug!(?event, "event");
-                self.subscribers.send(&event);
+                self.parts.subscribers.send(&event);
             }
         }
     }
@@ -283,12 +282,12 @@ impl Driver {
         let options = match (peer, addresses.first()) {
             (Some(peer), _) => DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).build(),
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (None, None) => return self.shared.tell(failed_dial(dial, DialFailure::Unsupported)),
+            (None, None) => return self.parts.shared.tell(failed_dial(dial, DialFailure::Unsupported)),
         };
         let connection = options.connection_id();
-        match self.swarm.dial(options) {
+        match self.parts.swarm.dial(options) {
             Ok(()) => drop(self.books.dials.insert(connection, dial)),
-            Err(error) => self.shared.tell(failed_dial(dial, translate::dial_failure(&error))),
+            Err(error) => self.parts.shared.tell(failed_dial(dial, translate::dial_failure(&error))),
         }
     }
 
@@ -297,14 +296,14 @@ impl Driver {
             self.books.reservations.iter().filter(|(_, known)| **known == relay).map(|(id, _)| *id).collect();
         for listener in old {
             self.books.reservations.remove(&listener);
-            self.swarm.remove_listener(listener);
+            self.parts.swarm.remove_listener(listener);
         }
         let circuit = address.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit);
-        match self.swarm.listen_on(circuit) {
+        match self.parts.swarm.listen_on(circuit) {
             Ok(listener) => drop(self.books.reservations.insert(listener, relay)),
             Err(error) => {
                 let reason = translate::cause(&error);
-                self.shared.tell(Input::ReservationLost { relay, reason });
+                self.parts.shared.tell(Input::ReservationLost { relay, reason });
             }
         }
     }
@@ -315,7 +314,7 @@ impl Driver {
                 self.books.next_id += 1;
                 let request = streams::RequestId(self.books.next_id);
                 self.books.opening.insert(request, opening);
-                self.swarm.behaviour_mut().streams.open(request, peer, known.swarm, protocol);
+                self.parts.swarm.behaviour_mut().streams.open(request, peer, known.swarm, protocol);
             }
             None => self.open_failed(opening, "the connection is closed".to_owned()),
         }
@@ -326,7 +325,7 @@ impl Driver {
             Opening::Request { request, .. } => Input::RequestFailed { request, reason },
             Opening::Service { open, .. } => Input::OpenFailed { open, reason },
         };
-        self.shared.tell(input);
+        self.parts.shared.tell(input);
     }
 
     fn stream_event(&mut self, event: streams::Event) {
@@ -342,7 +341,7 @@ impl Driver {
             }
             streams::Event::Inbound { peer, connection, protocol, stream } => {
                 let path = self.path(connection);
-                self.accept(peer, path, protocol == self.protocols.kad, stream);
+                self.accept(peer, path, protocol == self.parts.protocols.kad, stream);
             }
         }
     }
@@ -373,7 +372,7 @@ impl Driver {
         let task = if is_dht {
             platform::spawn(exchange::serve(id, peer, stream, report))
         } else {
-            let handlers = self.handlers.clone();
+            let handlers = self.parts.handlers.clone();
             platform::spawn(exchange::accept(id, peer, path, stream, handlers, report))
         };
         self.books.inbound.insert(id, task);
@@ -387,6 +386,15 @@ impl Driver {
                     Ok(Some(message)) => Input::Answered { request, message },
                     Ok(None) => Input::Sent { request },
                     Err(error) => Input::RequestFailed { request, reason: error.to_string() },
+                }
+            }
+            Exchanged::Fetch { fetch, result } => {
+                if self.books.fetches.remove(&fetch).is_none() {
+                    return;
+                }
+                match result {
+                    Ok(body) => Input::Fetched { fetch, body },
+                    Err(reason) => Input::FetchFailed { fetch, reason },
                 }
             }
             Exchanged::Open { open, result } => {
@@ -412,24 +420,24 @@ impl Driver {
                 return;
             }
         };
-        self.shared.tell(input);
+        self.parts.shared.tell(input);
     }
 
     fn command(&mut self, command: Command) {
         match command {
             Command::Operation { op, operation, done } => {
                 self.books.operations.insert(op, done);
-                operation.start(&mut self.shared.lock().machine, op, now());
+                operation.start(&mut self.parts.shared.lock().machine, op, now());
             }
             Command::Cancel(op) => {
                 if self.books.operations.remove(&op).is_some() {
-                    self.shared.lock().machine.cancel(op, now());
+                    self.parts.shared.lock().machine.cancel(op, now());
                 }
             }
             Command::Withdraw(registration) => {
-                self.shared.lock().machine.withdraw(None, registration, Duration::ZERO, now());
+                self.parts.shared.lock().machine.withdraw(None, registration, Duration::ZERO, now());
             }
-            Command::Wake => self.shared.lock().machine.wake(now()),
+            Command::Wake => self.parts.shared.lock().machine.wake(now()),
         }
     }
 
@@ -462,7 +470,7 @@ impl Driver {
             }
             SwarmEvent::NewListenAddr { listener_id, address } => {
                 let own = !self.books.reservations.contains_key(&listener_id);
-                if own && self.announce_listeners {
+                if own && self.parts.announce_listeners {
                     self.announce(address.clone());
                 }
                 if let Some(bound) = self.books.listening.remove(&listener_id) {
@@ -485,7 +493,7 @@ impl Driver {
             },
             _ => return,
         };
-        self.shared.tell(input);
+        self.parts.shared.tell(input);
     }
 
     fn behaviour_event(&mut self, event: BehaviourEvent) -> Option<Input> {
@@ -511,7 +519,7 @@ impl Driver {
                 Some(Input::Reserved { relay: relay_peer_id })
             }
             BehaviourEvent::Relay(event) => {
-                platform::count_relayed(&mut self.shared.lock().relayed, &event);
+                platform::count_relayed(&mut self.parts.shared.lock().relayed, &event);
                 None
             }
             _ => None,

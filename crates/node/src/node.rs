@@ -17,7 +17,7 @@ use crate::{
     behaviour::{Behaviour, Protocols},
     command::{Command, Operation},
     config::{Config, Role},
-    driver::{COMMANDS, Done, Driver},
+    driver::{COMMANDS, Done, Driver, Parts},
     events::{Events, Subscribers},
     handlers::{Handler, Handlers},
     meter::Meter,
@@ -84,10 +84,13 @@ impl Node {
         decisions.region = config.region;
         decisions.can_dial = platform::can_dial;
         decisions.dial_private = config.dial_private;
+        decisions.memory = config.memory;
 
         let meter = Meter::new(config.max_bandwidth);
         let (relay_transport, relay_client) = relay::client::new(peer_id);
-        let transport = platform::transport(&identity, relay_transport, config.platform, &meter)
+        let mut platform = config.platform;
+        let fetcher = platform::Fetcher::new(&mut platform);
+        let transport = platform::transport(&identity, relay_transport, platform, &meter)
             .map_err(|error| Error::Unsupported(format!("the transports cannot be set up: {error}")))?;
         let protocols = Protocols::new(&config.network);
         let behaviour = Behaviour::new(&identity, &config.network, relay_client, limits.as_ref(), protocols.clone());
@@ -102,15 +105,17 @@ impl Node {
         let (handlers, subscribers) = (Handlers::default(), Subscribers::default());
         let (commands, received) = mpsc::channel(COMMANDS);
         let announce_listeners = limits.is_some() && config.announce.is_empty();
-        let mut driver = Driver::new(
+        let mut driver = Driver::new(Parts {
             swarm,
-            shared.clone(),
+            shared: shared.clone(),
             protocols,
-            handlers.clone(),
-            subscribers.clone(),
-            received,
+            handlers: handlers.clone(),
+            subscribers: subscribers.clone(),
+            commands: received,
             announce_listeners,
-        );
+            fetcher,
+            keeper: config.keeper,
+        });
         for address in config.announce {
             driver.announce(address);
         }

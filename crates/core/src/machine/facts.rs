@@ -9,6 +9,7 @@ use super::{MAX_ADDRESSES, Machine};
 use crate::{
     address::{is_link_local, is_private},
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
+    cache::peers::Roles,
     event::{Event, JoinStage, Path, State},
     links::Link,
     time::Now,
@@ -34,6 +35,8 @@ impl Machine {
             Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
             Input::Ponged { peer, connection, rtt } => {
                 self.links.ponged(connection, rtt, now.elapsed);
+                let smoothed = self.links.peer(&peer).and_then(|known| known.rtt);
+                self.cache.peers.heard(&peer, smoothed, now);
                 self.dht.heard(&peer);
                 // Requests that timed out may have cost a live server its place in the table.
                 if let Some(known) = self.links.peer(&peer).filter(|known| known.server) {
@@ -80,7 +83,16 @@ impl Machine {
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
             }
-            Input::Fetched { .. } | Input::FetchFailed { .. } => {}
+            Input::Fetched { fetch, body } => {
+                let mut parts = self.parts(now);
+                if let Some(list) = parts.lists.fetched(&mut parts.cx, fetch, &body) {
+                    parts.join.list(&mut parts.cx, &list);
+                }
+            }
+            Input::FetchFailed { fetch, reason } => {
+                let mut parts = self.parts(now);
+                parts.lists.fetch_failed(&mut parts.cx, fetch, &reason);
+            }
             Input::Opened { open } => {
                 let mut parts = self.parts(now);
                 parts.openings.opened(&mut parts.cx, open);
@@ -162,7 +174,7 @@ impl Machine {
             self.endpoints_changed(now);
         }
         if self.status.state == State::Ready && !self.has_company() {
-            let reason = format!("every relay is lost: {}", self.join.reasons());
+            let reason = format!("every relay is lost: {}", self.reasons());
             self.set_status(State::Offline, Some(reason));
         }
     }
@@ -181,6 +193,7 @@ impl Machine {
         parts.join.dial_failed(&mut parts.cx, dial, failure);
         parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, known.peer, failure);
         if let Some(peer) = known.peer {
+            parts.cx.unreachable(&peer);
             parts.dht.dial_failed(&mut parts.cx, peer);
         }
     }
@@ -194,7 +207,8 @@ impl Machine {
         let elsewhere = !is_private(&link.address);
         let claimed = addresses.into_iter().filter(|address| !(elsewhere && is_private(address)));
         let mut addresses: Vec<Multiaddr> = Vec::new();
-        for address in (link.outbound && link.path == Path::Direct).then_some(link.address).into_iter().chain(claimed) {
+        let proven = link.outbound && link.path == Path::Direct;
+        for address in proven.then_some(link.address).into_iter().chain(claimed) {
             let address = without_peer(address);
             if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
                 addresses.push(address);
@@ -204,6 +218,7 @@ impl Machine {
         (known.identified, known.server, known.relay, known.network) = (true, server, relay, network);
         known.addresses = addresses.clone();
         let known = known.clone();
+        self.cache.peers.met(peer, &addresses, proven, Roles { server, relay }, known.rtt, now);
         if server {
             self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
             if !self.is_ready() {

@@ -102,12 +102,14 @@ impl Machine {
     /// The network came back, or the page woke up: everything that waits for its turn is tried at once.
     pub fn wake(&mut self, now: Now) {
         self.join.retry_now(now.elapsed);
+        self.lists.retry_now(now.elapsed);
         self.advance(now);
     }
 
     /// Takes all offers back and ends every order.
     pub fn close(&mut self, op: OpId, now: Now) {
         self.set_status(State::Closed, None);
+        self.remember_all(now);
         let pending: Vec<_> = self.orders.keys().copied().chain(self.finds.orders()).collect();
         for pending in pending {
             self.give_up(pending, now);
@@ -166,7 +168,7 @@ impl Machine {
         let overdue: Vec<_> = if self.is_ready() {
             joining.map(|(op, _)| *op).collect()
         } else {
-            let hopeless = self.join.hopeless();
+            let hopeless = self.join.hopeless() && self.lists.is_empty();
             self.orders
                 .iter()
                 .filter(|(_, order)| order.deadline <= now.elapsed || (hopeless && order.kind == OrderKind::Join))

@@ -19,6 +19,10 @@ const COMPANY_PAUSE: Duration = Duration::from_secs(3);
 /// ttl, more than any correction of a running clock.
 const CLOCK_JUMP: Duration = Duration::from_secs(30);
 
+/// Connections that joining seeks; the network itself names further ones. Two more than one, so that neither a liar nor a
+/// relay that ends leaves a new node alone; a guess.
+const FIRST_CONTACTS: usize = 3;
+
 /// Relay links that a relay itself keeps; a small network becomes a full mesh. A guess.
 const RELAY_MESH: usize = 16;
 
@@ -39,13 +43,22 @@ impl Machine {
             parts.join.dial_failed(&mut parts.cx, dial, &failure);
             parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, peer, &failure);
             if let Some(peer) = peer {
+                parts.cx.unreachable(&peer);
                 parts.dht.dial_failed(&mut parts.cx, peer);
             }
         }
         parts.openings.overdue(&mut parts.cx, parts.dht);
         if self.status.state != State::Closed {
+            let lacking = self.lacks_contacts();
             let mut parts = self.parts(now);
-            parts.join.advance(&mut parts.cx);
+            parts.join.advance(&mut parts.cx, lacking);
+            parts.lists.advance(&mut parts.cx, lacking);
+            if self.status.state == State::Joining && self.is_alone() {
+                // A relay that nobody sent anywhere is a network of its own.
+                self.set_status(State::Ready, None);
+                self.joined(now);
+            }
+            let mut parts = self.parts(now);
             if parts.cx.config.role == Role::Client {
                 parts.reservations.advance(&mut parts.cx);
             }
@@ -58,6 +71,9 @@ impl Machine {
         parts.dht.advance(&mut parts.cx);
         self.hand_round_news(now);
         self.end_overdue_orders(now);
+        if self.status.state != State::Closed {
+            self.remember(now);
+        }
     }
 
     pub(super) fn hand_round_news(&mut self, now: Now) {
@@ -144,6 +160,13 @@ impl Machine {
         for known in strangers.into_iter().take(missing) {
             parts.cx.connect(known.peer, &known.addresses);
         }
+    }
+
+    /// Whether relays that nobody named as a must are to be tried: too few are connected, and the network names no others.
+    pub(super) fn lacks_contacts(&self) -> bool {
+        let connected = self.links.peers().filter(|(_, peer)| peer.server).count();
+        connected < FIRST_CONTACTS.min(self.config.relay_links)
+            && (!self.is_ready() || self.dht.table.len() <= connected)
     }
 
     /// How many relays more this node would be connected to, if it knows any.

@@ -8,7 +8,7 @@ use futures::{
 };
 use libp2p::{PeerId, Stream};
 use openred_core::{
-    InboundId, OpenId, RequestId, Response,
+    FetchId, InboundId, OpenId, RequestId, Response,
     event::Path,
     wire::{
         kad,
@@ -32,6 +32,8 @@ const HEADER: Duration = Duration::from_secs(10);
 pub(super) enum Exchanged {
     /// A request of ours is answered, or written if it has no answer.
     Request { request: RequestId, result: io::Result<Option<Vec<u8>>> },
+    /// An HTTP request has ended, with the body or the reason why there is none.
+    Fetch { fetch: FetchId, result: Result<Vec<u8>, String> },
     /// The header of a service stream is exchanged.
     Open { open: OpenId, result: Box<io::Result<(ServiceStream, Answer)>> },
     /// Another peer asks.
@@ -70,6 +72,15 @@ pub(super) async fn request(
     .await;
     // A driver that is gone needs no report; so below.
     let _ = report.send(Exchanged::Request { request, result }).await;
+}
+
+pub(super) async fn fetch(
+    fetch: FetchId,
+    body: impl Future<Output = Result<Vec<u8>, String>>,
+    mut report: mpsc::Sender<Exchanged>,
+) {
+    let result = body.await;
+    let _ = report.send(Exchanged::Fetch { fetch, result }).await;
 }
 
 pub(super) async fn serve(inbound: InboundId, peer: PeerId, mut stream: Stream, mut report: mpsc::Sender<Exchanged>) {

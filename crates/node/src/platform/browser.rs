@@ -1,5 +1,6 @@
 //! A node in a web page or a worker: WebSockets of the browser, timers of the event loop.
 
+mod fetch;
 mod websocket;
 
 use std::{convert::Infallible, io, time::Duration};
@@ -15,14 +16,19 @@ use libp2p::{
 };
 use wasm_bindgen_futures::spawn_local;
 
+pub(crate) use self::fetch::Fetcher;
 use crate::{config::RelayLimits, meter::Meter, shared::Relayed};
 
 /// What the crate has on this platform only: nothing.
 pub mod public {}
 
-/// What a node in a browser can be given by its surroundings: nothing.
+/// What a node in a browser can be given by its surroundings.
 #[derive(Debug, Default)]
-pub struct Config {}
+pub struct Config {
+    /// Fetches over HTTP: called with a URL, the most bytes wanted and an `AbortSignal`, it gives a promise of a
+    /// `Uint8Array`, the body of an answer with status 200, or rejects with the reason as a string.
+    pub fetch: Option<js_sys::Function>,
+}
 
 /// Everything: there is one thread.
 pub trait MaybeSend {}

@@ -1,6 +1,8 @@
 //! A node outside a browser: sockets, tokio.
 
+mod fetch;
 pub mod incoming;
+mod memory_file;
 mod relay_server;
 pub mod webrtc;
 
@@ -19,13 +21,14 @@ use libp2p::{
     quic, relay, swarm, tcp, websocket,
 };
 
+pub(crate) use self::fetch::Fetcher;
 use self::incoming::IncomingWebSockets;
 pub(crate) use self::relay_server::{RelayServer, count_relayed, relay_server};
 use crate::meter::Meter;
 
 /// What the crate has on this platform only.
 pub mod public {
-    pub use super::{incoming, webrtc};
+    pub use super::{incoming, memory_file::MemoryFile, webrtc};
 }
 
 /// What a native node can be given by its surroundings.

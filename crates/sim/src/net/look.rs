@@ -10,7 +10,7 @@ use openred_core::{
 };
 
 use super::{Net, orders::Order};
-use crate::node::{Mind, NodeId};
+use crate::node::{Mind, NodeId, Traffic};
 
 impl Net {
     /// The machine of a running node.
@@ -42,12 +42,22 @@ impl Net {
 
     /// Where a relay listens.
     pub fn address(&self, relay: NodeId) -> Multiaddr {
-        self.nodes[relay.0].address.clone().expect("only relays listen")
+        self.nodes[relay.0].addresses.first().cloned().expect("only relays listen")
     }
 
     /// A node's wall clock.
     pub fn unix_ms(&self, id: NodeId) -> u64 {
         self.nodes[id.0].clock.now(self.now).unix_ms
+    }
+
+    /// What a node has sent.
+    pub fn traffic(&self, id: NodeId) -> Traffic {
+        self.nodes[id.0].traffic
+    }
+
+    /// Every node, in the order of their making.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
     }
 
     /// Whether a node is running.
@@ -64,6 +74,11 @@ impl Net {
     pub fn reserved_at(&self, client: NodeId) -> Vec<NodeId> {
         let holds = |relay: &NodeId| self.nodes[relay.0].books.places_for.contains_key(&client);
         (0..self.nodes.len()).map(NodeId).filter(holds).collect()
+    }
+
+    /// What a node last wanted to be kept for its next life.
+    pub fn memory(&self, id: NodeId) -> Option<&[u8]> {
+        self.nodes[id.0].memory.as_deref()
     }
 
     /// Everything a node told its application, with the time.
