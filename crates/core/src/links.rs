@@ -13,7 +13,7 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
-    boundary::{ConnectionId, DialId},
+    boundary::{ConnectionId, DialId, FetchId},
     event::Path,
     map::{Map, Set},
     time::Now,
@@ -76,6 +76,7 @@ pub(crate) struct Links {
     peers: Map<PeerId, Peer>,
     dials: Map<DialId, Dial>,
     next_dial: u64,
+    next_fetch: u64,
 }
 
 impl Link {
@@ -184,6 +185,12 @@ impl Links {
         let id = DialId(self.next_dial);
         self.dials.insert(id, Dial { peer, deadline });
         Some(id)
+    }
+
+    /// The number of a new HTTP request; all parts of the machine draw from here.
+    pub(crate) fn next_fetch(&mut self) -> FetchId {
+        self.next_fetch += 1;
+        FetchId(self.next_fetch)
     }
 
     /// A dial has ended, one way or the other.

@@ -83,7 +83,14 @@ impl Machine {
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
             }
-            Input::Fetched { .. } | Input::FetchFailed { .. } => {}
+            Input::Fetched { fetch, body } => {
+                let mut parts = self.parts(now);
+                parts.finds.fetched(&mut parts.cx, fetch, &body);
+            }
+            Input::FetchFailed { fetch, reason } => {
+                let mut parts = self.parts(now);
+                parts.finds.fetch_failed(&mut parts.cx, fetch, reason);
+            }
             Input::Opened { open } => {
                 let mut parts = self.parts(now);
                 parts.openings.opened(&mut parts.cx, open);
