@@ -6,6 +6,7 @@ use multiaddr::Multiaddr;
 
 use crate::{
     address::{RelayAddress, is_private},
+    bootstrap::BootstrapList,
     cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
     find::LayerConfig,
@@ -19,8 +20,12 @@ pub struct Config {
     pub network: NetworkName,
     /// Whether this node serves others.
     pub role: Role,
-    /// First contacts, in the order of the application's preference.
+    /// First contacts, in the order of the application's preference. They are kept connected.
     pub relays: Vec<RelayAddress>,
+    /// Further first contacts, tried while connections lack.
+    pub bootstrap: BootstrapList,
+    /// URLs of bootstrap lists, fetched while connections lack.
+    pub lists: Vec<String>,
     /// Where this node stands, for records and lists; may be empty.
     pub region: String,
     /// Whether a transport of the platform can dial an address.
@@ -81,6 +86,8 @@ impl Config {
             network,
             role,
             relays,
+            bootstrap: BootstrapList::default(),
+            lists: Vec::new(),
             region: String::new(),
             can_dial: |_| true,
             dial_private: true,

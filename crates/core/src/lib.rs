@@ -38,6 +38,7 @@ mod orders;
 mod reservations;
 
 pub mod address;
+pub mod bootstrap;
 pub mod bundle;
 pub mod cache;
 pub mod dht;

@@ -19,6 +19,7 @@ use multiaddr::Multiaddr;
 
 pub use self::look::{Explanation, PeerInfo, Stats};
 use crate::{
+    bootstrap::Lists,
     boundary::{Output, Timer},
     cache::Cache,
     config::{Config, Role},
@@ -48,6 +49,7 @@ pub struct Machine {
     links: Links,
     cache: Cache,
     join: Join,
+    lists: Lists,
     reservations: Reservations,
     dht: Dht,
     publisher: Publisher,
@@ -73,15 +75,13 @@ impl Machine {
         let local = keypair.public().to_peer_id();
         let server = config.role == Role::Relay;
         let store = Store::new(config.network.clone(), &local, config.store.clone());
-        // A relay that nobody sent anywhere is a network of its own.
-        let alone = server && config.relays.is_empty();
-        let state = if alone { State::Ready } else { State::Joining };
         let mut machine = Self {
             local,
             rng: Rng::with_seed(seed),
             links: Links::default(),
             cache: Cache::new(&config.cache, &config.network, local),
-            join: Join::new(&config.relays, config.join_backoff),
+            join: Join::new(&config.relays, config.join_backoff, now.elapsed),
+            lists: Lists::new(&config.lists, !config.relays.is_empty() || !config.bootstrap.is_empty(), now.elapsed),
             reservations: Reservations::default(),
             dht: Dht::new(local, server, store),
             publisher: Publisher::new(keypair),
@@ -90,7 +90,7 @@ impl Machine {
             orders: Orders::new(),
             clock: now,
             public: Vec::new(),
-            status: Status { state, reason: None },
+            status: Status { state: State::Joining, reason: None },
             refresh: None,
             refresh_at: None,
             company_at: Duration::ZERO,
@@ -99,6 +99,9 @@ impl Machine {
             config,
         };
         machine.restore(now);
+        let Parts { mut cx, join, .. } = machine.parts(now);
+        let bootstrap = &cx.config.bootstrap;
+        join.list(&mut cx, bootstrap);
         machine.advance(now);
         machine
     }
@@ -114,7 +117,9 @@ impl Machine {
     pub fn poll_timeout(&self) -> Option<(Duration, Timer)> {
         // A closed node says farewell to its holders and begins nothing else.
         let closed = self.status.state == State::Closed;
-        let join = self.join.next_deadline().filter(|_| !closed);
+        let lacking = self.lacks_contacts();
+        let join = self.join.next_deadline(lacking).into_iter().chain(self.lists.next_deadline(lacking)).min();
+        let join = join.filter(|_| !closed);
         let refresh = self.refresh_at.filter(|_| !closed);
         let reservation = self.reservations.next_deadline(self.wanted_reservations()).filter(|_| !closed);
         [
@@ -143,8 +148,12 @@ impl Machine {
 
     /// Whether anybody is connected who can be asked, or nobody needs to be.
     fn has_company(&self) -> bool {
-        let alone = self.config.role == Role::Relay && self.config.relays.is_empty();
-        alone || self.links.peers().any(|(_, peer)| peer.server)
+        self.is_alone() || self.links.peers().any(|(_, peer)| peer.server)
+    }
+
+    /// Whether there is nobody whom this relay could join: it is a network of its own.
+    fn is_alone(&self) -> bool {
+        self.config.role == Role::Relay && self.join.is_alone() && self.lists.are_read()
     }
 
     fn next_look_at_cache(&self) -> Option<Duration> {
@@ -156,18 +165,29 @@ impl Machine {
     }
 
     fn no_relay(&self) -> Error {
-        let reasons = self.join.reasons();
-        match self.join.common_code() {
+        let reasons = self.reasons();
+        match self.join.common_code().filter(|_| self.lists.is_empty()) {
             Some("WRONG_NETWORK") => Error::WrongNetwork(reasons),
             Some("UNSUPPORTED") => Error::Unsupported(reasons),
             _ => Error::NoRelay(reasons),
         }
     }
 
+    /// Why no relay is reached, in a sentence.
+    fn reasons(&self) -> String {
+        let mut reasons = self.join.reasons();
+        reasons.extend(self.lists.reasons());
+        if reasons.is_empty() {
+            return "no relay is configured, listed or remembered; name at least one as a URL, a multiaddr or host:port"
+                .to_owned();
+        }
+        reasons.join("; ")
+    }
+
     /// What may be the reason that an offer is not stored in time.
     fn doubt(&self) -> String {
         if !self.is_ready() {
-            self.join.reasons()
+            self.reasons()
         } else if self.endpoints().is_empty() {
             "no relay holds a reservation for this node, so nobody could reach it".to_owned()
         } else {
@@ -188,6 +208,7 @@ impl Machine {
                 orders: &mut self.orders,
             },
             join: &mut self.join,
+            lists: &mut self.lists,
             reservations: &mut self.reservations,
             dht: &mut self.dht,
             publisher: &mut self.publisher,
@@ -201,6 +222,7 @@ impl Machine {
 struct Parts<'a> {
     cx: Context<'a>,
     join: &'a mut Join,
+    lists: &'a mut Lists,
     reservations: &'a mut Reservations,
     dht: &'a mut Dht,
     publisher: &'a mut Publisher,

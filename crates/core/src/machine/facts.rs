@@ -85,10 +85,14 @@ impl Machine {
             }
             Input::Fetched { fetch, body } => {
                 let mut parts = self.parts(now);
+                if let Some(list) = parts.lists.fetched(&mut parts.cx, fetch, &body) {
+                    parts.join.list(&mut parts.cx, &list);
+                }
                 parts.finds.fetched(&mut parts.cx, fetch, &body);
             }
             Input::FetchFailed { fetch, reason } => {
                 let mut parts = self.parts(now);
+                parts.lists.fetch_failed(&mut parts.cx, fetch, &reason);
                 parts.finds.fetch_failed(&mut parts.cx, fetch, reason);
             }
             Input::Opened { open } => {
@@ -113,6 +117,8 @@ impl Machine {
         if late {
             // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
             self.links.forgive(now.elapsed);
+            let parts = self.parts(now);
+            parts.dht.forgive(&parts.cx);
         }
         for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
             self.unheard(connection);
@@ -168,7 +174,7 @@ impl Machine {
             self.endpoints_changed(now);
         }
         if self.status.state == State::Ready && !self.has_company() {
-            let reason = format!("every relay is lost: {}", self.join.reasons());
+            let reason = format!("every relay is lost: {}", self.reasons());
             self.set_status(State::Offline, Some(reason));
         }
     }

@@ -7,7 +7,7 @@ use multiaddr::Multiaddr;
 
 use super::Machine;
 use crate::{
-    dht::store::Store,
+    dht::{Counters, store::Store},
     event::{Path, Status},
 };
 
@@ -70,6 +70,8 @@ pub struct Stats {
     pub stored_bytes: usize,
     /// Peers in the routing table.
     pub routing_table: usize,
+    /// What the DHT has counted.
+    pub dht: Counters,
     /// Finds that found something, by the layer that answered first, in the order of [`Layer::ALL`](crate::find::Layer::ALL).
     pub finds_by_layer: [u64; 5],
     /// Finds that were answered from the cache without asking the network.
@@ -135,6 +137,7 @@ impl Machine {
             stored_services: self.dht.store.services(),
             stored_bytes: self.dht.store.bytes(),
             routing_table: self.dht.table.len(),
+            dht: self.dht.counters().clone(),
             finds_by_layer: self.finds.counts.by_layer,
             cache_hits: self.finds.counts.hits,
             cache_misses: self.finds.counts.misses,

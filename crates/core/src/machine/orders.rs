@@ -106,6 +106,7 @@ impl Machine {
     /// The network came back, or the page woke up: everything that waits for its turn is tried at once.
     pub fn wake(&mut self, now: Now) {
         self.join.retry_now(now.elapsed);
+        self.lists.retry_now(now.elapsed);
         self.advance(now);
     }
 
@@ -135,7 +136,7 @@ impl Machine {
         let overdue: Vec<_> = if self.is_ready() {
             joining.map(|(op, _)| *op).collect()
         } else {
-            let hopeless = self.join.hopeless();
+            let hopeless = self.join.hopeless() && self.lists.is_empty();
             self.orders
                 .iter()
                 .filter(|(_, order)| order.deadline <= now.elapsed || (hopeless && order.kind == OrderKind::Join))

@@ -19,6 +19,10 @@ const COMPANY_PAUSE: Duration = Duration::from_secs(3);
 /// ttl, more than any correction of a running clock.
 const CLOCK_JUMP: Duration = Duration::from_secs(30);
 
+/// Connections that joining seeks; the network itself names further ones. Two more than one, so that neither a liar nor a
+/// relay that ends leaves a new node alone; a guess.
+const FIRST_CONTACTS: usize = 3;
+
 /// Relay links that a relay itself keeps; a small network becomes a full mesh. A guess.
 const RELAY_MESH: usize = 16;
 
@@ -45,8 +49,16 @@ impl Machine {
         }
         parts.openings.overdue(&mut parts.cx, parts.dht);
         if self.status.state != State::Closed {
+            let lacking = self.lacks_contacts();
             let mut parts = self.parts(now);
-            parts.join.advance(&mut parts.cx);
+            parts.join.advance(&mut parts.cx, lacking);
+            parts.lists.advance(&mut parts.cx, lacking);
+            if self.status.state == State::Joining && self.is_alone() {
+                // A relay that nobody sent anywhere is a network of its own.
+                self.set_status(State::Ready, None);
+                self.joined(now);
+            }
+            let mut parts = self.parts(now);
             if parts.cx.config.role == Role::Client {
                 parts.reservations.advance(&mut parts.cx);
             }
@@ -81,17 +93,17 @@ impl Machine {
                         self.joined(now);
                     }
                 }
-                News::LookedUp(lookup, answers) => {
+                News::LookedUp(lookup, walk) => {
                     if refreshed {
                         self.refresh = None;
                         let pause = self.config.refresh.mul_f64(0.75 + 0.5 * self.rng.f64());
                         // A walk that nobody answered is repeated soon: the links may be young.
-                        let pause = if answers > 0 { pause } else { Duration::from_secs(1) };
+                        let pause = if walk.answers > 0 { pause } else { Duration::from_secs(1) };
                         self.refresh_at = Some(now.elapsed + pause);
                         continue;
                     }
                     parts.openings.looked_up(&mut parts.cx, parts.dht, lookup);
-                    parts.finds.looked_up(&mut parts.cx, lookup, answers > 0);
+                    parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0);
                 }
                 News::Placed(placement, placed) => parts.publisher.placed(&mut parts.cx, placement, placed),
                 News::Misbehaved(peer, reason) => {
@@ -134,6 +146,13 @@ impl Machine {
         for known in strangers.into_iter().take(missing) {
             parts.cx.connect(known.peer, &known.addresses);
         }
+    }
+
+    /// Whether relays that nobody named as a must are to be tried: too few are connected, and the network names no others.
+    pub(super) fn lacks_contacts(&self) -> bool {
+        let connected = self.links.peers().filter(|(_, peer)| peer.server).count();
+        connected < FIRST_CONTACTS.min(self.config.relay_links)
+            && (!self.is_ready() || self.dht.table.len() <= connected)
     }
 
     /// How many relays more this node would be connected to, if it knows any.
