@@ -9,6 +9,7 @@ use crate::{
     bootstrap::BootstrapList,
     cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
+    find::LayerConfig,
     name::NetworkName,
 };
 
@@ -62,6 +63,8 @@ pub struct Config {
     /// What an earlier life of this node remembered: the last [`Output::Remember`](crate::Output). What cannot be read is
     /// set aside with a warning.
     pub memory: Option<Vec<u8>>,
+    /// Time budgets of a find's layers.
+    pub layers: LayerConfig,
     /// Limits of what is remembered.
     pub cache: CacheConfig,
     /// Limits of one lookup.
@@ -104,6 +107,7 @@ impl Config {
             max_registrations: 1024,
             max_orders: 1024,
             memory: None,
+            layers: LayerConfig::default(),
             cache: CacheConfig::default(),
             query: QueryConfig::default(),
             store: StoreConfig::default(),

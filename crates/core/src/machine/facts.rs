@@ -88,10 +88,12 @@ impl Machine {
                 if let Some(list) = parts.lists.fetched(&mut parts.cx, fetch, &body) {
                     parts.join.list(&mut parts.cx, &list);
                 }
+                parts.finds.fetched(&mut parts.cx, fetch, &body);
             }
             Input::FetchFailed { fetch, reason } => {
                 let mut parts = self.parts(now);
                 parts.lists.fetch_failed(&mut parts.cx, fetch, &reason);
+                parts.finds.fetch_failed(&mut parts.cx, fetch, reason);
             }
             Input::Opened { open } => {
                 let mut parts = self.parts(now);

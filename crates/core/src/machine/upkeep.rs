@@ -69,7 +69,7 @@ impl Machine {
         let mut parts = self.parts(now);
         parts.publisher.advance(&mut parts.cx, parts.dht, ready);
         parts.dht.advance(&mut parts.cx);
-        self.hand_round_news(now);
+        self.settle_finds(now);
         self.end_overdue_orders(now);
         if self.status.state != State::Closed {
             self.remember(now);
@@ -82,7 +82,7 @@ impl Machine {
             let refreshed = matches!(news, News::LookedUp(lookup, _) if self.refresh == Some(lookup));
             let mut parts = self.parts(now);
             match news {
-                News::Bundle(lookup, bundle) => parts.finds.found(&parts.cx, lookup, &bundle),
+                News::Bundle(lookup, bundle) => parts.finds.found(&mut parts.cx, lookup, &bundle),
                 News::Addresses(lookup, record) => {
                     parts.openings.addresses(&mut parts.cx, parts.dht, lookup, &record.record().addresses);
                 }
@@ -107,9 +107,7 @@ impl Machine {
                         continue;
                     }
                     parts.openings.looked_up(&mut parts.cx, parts.dht, lookup);
-                    if let Some(finished) = parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0) {
-                        self.finish_find(finished, now);
-                    }
+                    parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0);
                 }
                 News::Placed(placement, placed, holders) => {
                     parts.publisher.placed(&mut parts.cx, placement, placed, holders);
@@ -120,15 +118,10 @@ impl Machine {
                 }
             }
         }
-        let mut parts = self.parts(now);
-        for finished in parts.finds.overdue(&mut parts.cx) {
-            self.finish_find(finished, now);
-        }
     }
 
     pub(super) fn joined(&mut self, now: Now) {
         let mut parts = self.parts(now);
-        parts.finds.ask(&mut parts.cx, parts.dht);
         parts.publisher.advance(&mut parts.cx, parts.dht, true);
         let waiting: Vec<_> =
             self.orders.iter().filter(|(_, order)| order.kind == OrderKind::Join).map(|(op, _)| *op).collect();
