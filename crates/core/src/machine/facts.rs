@@ -45,6 +45,13 @@ impl Machine {
                 }
             }
             Input::PingFailed { connection, .. } => self.unheard(connection),
+            Input::Carries { connection, streams } => {
+                let peer = self.links.carries(connection, streams).filter(|_| streams == 0);
+                if let Some(peer) = peer {
+                    let parts = self.parts(now);
+                    parts.topology.idle(&parts.cx, &peer);
+                }
+            }
             Input::Reserved { relay } => {
                 if self.reservations.held(&relay) {
                     let mut parts = self.parts(now);
@@ -146,6 +153,9 @@ impl Machine {
             Some(Path::Relayed) if path == Path::Direct => parts.cx.emit(Event::PeerPath { peer, path }),
             Some(_) => {}
         }
+        if before.is_some() {
+            parts.topology.connected_again(&parts.cx);
+        }
         if let Some(dial) = dial {
             parts.join.connected(&mut parts.cx, dial, peer, connection);
         }
@@ -155,17 +165,20 @@ impl Machine {
 
     pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId, now: Now) {
         let before = self.links.best(&peer).map(|(_, link)| link.path);
-        let last = self.links.disconnected(connection);
+        let Some((link, last)) = self.links.disconnected(connection) else { return };
         let mut parts = self.parts(now);
-        if !last {
+        let Some(last) = last else {
             let after = parts.cx.links.best(&peer).map(|(_, link)| link.path);
             if let (Some(path), true) = (after, before != after) {
                 parts.cx.emit(Event::PeerPath { peer, path });
             }
             return;
-        }
+        };
         parts.cx.emit(Event::PeerDisconnected { peer });
         parts.join.disconnected(&mut parts.cx, peer);
+        if last.server {
+            parts.topology.disconnected(&mut parts.cx, peer, &link, last.addresses);
+        }
         if self.reservations.disconnected(&peer) {
             self.endpoints_changed(now);
         }
@@ -217,18 +230,12 @@ impl Machine {
         self.cache.peers.met(peer, &addresses, proven, Roles { server, relay }, known.rtt, now);
         if server {
             self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
-            if !self.is_ready() {
-                // A walk that began without this peer may be waiting for a silent one.
-                if let Some(walk) = self.refresh.take() {
-                    let mut parts = self.parts(now);
-                    parts.dht.cancel_lookup(&mut parts.cx, walk);
-                }
-                self.refresh_at = Some(now.elapsed);
-            }
         } else {
             self.dht.table.remove(&peer);
         }
+        let ready = self.is_ready();
         let mut parts = self.parts(now);
+        parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready);
         parts.join.identified(&mut parts.cx, peer, &known);
     }
 }

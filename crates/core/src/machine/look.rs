@@ -70,6 +70,8 @@ pub struct Stats {
     pub stored_bytes: usize,
     /// Peers in the routing table.
     pub routing_table: usize,
+    /// Servers of this network that were linked, vanished, and are looked for.
+    pub lost: usize,
 }
 
 /// Why a peer is reachable, or is not.
@@ -123,6 +125,7 @@ impl Machine {
             stored_services: self.dht.store.services(),
             stored_bytes: self.dht.store.bytes(),
             routing_table: self.dht.table.len(),
+            lost: self.topology.lost(),
             ..self.stats.clone()
         }
     }

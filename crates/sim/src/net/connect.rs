@@ -180,9 +180,12 @@ impl Net {
         let wire = WireId(self.fresh_id());
         let Some(won) = self.attempts.remove(&attempt) else { return wire };
         self.attempts.retain(|_, other| other.group != won.group);
-        let end = |node, known| End { node, open: true, known, pinging: None };
+        let end = |node, known| End { node, open: true, known, pinging: None, streams: 0 };
         self.wires.insert(wire, Wire { ends: [end(won.node, true), end(target, false)], via });
         self.nodes[target.0].books.wires.insert(wire);
+        if let Some(via) = via {
+            self.circuit(via, 1);
+        }
         self.send(won.node, wire, 1, Packet::Connected { address: seen });
         let dial = won.dial.filter(|dial| self.nodes[won.node.0].books.dials.remove(dial).is_some());
         self.connected(won.node, wire, won.address, dial);
@@ -203,6 +206,7 @@ impl Net {
         let negotiated = self.travel(hops, 2);
         self.after(negotiated, Happening::Ping { wire, node: id, missed: 0 });
         self.tell(id, Input::Connected { peer, connection: ConnectionId(wire.0), address, relayed, dial });
+        self.carries(id, wire, 0);
     }
 
     pub(super) fn fail_attempt(&mut self, attempt: AttemptId, reason: &str) {
@@ -242,7 +246,8 @@ impl Net {
         if known.ends.iter().any(|end| end.open) {
             self.send(id, wire, 1, Packet::Close);
         } else {
-            self.wires.remove(&wire);
+            let via = self.wires.remove(&wire).and_then(|known| known.via);
+            via.into_iter().for_each(|via| self.circuit(via, -1));
         }
         self.nodes[id.0].books.wires.remove(&wire);
         if told {
