@@ -25,6 +25,7 @@ const LATE: Duration = Duration::from_secs(2);
 impl Machine {
     /// Takes one fact from the world.
     pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.check_links(now);
         match input {
             Input::Connected { peer, connection, address, relayed, dial } => {
                 let path = if relayed { Path::Relayed } else { Path::Direct };
@@ -118,6 +119,18 @@ impl Machine {
 
     /// The time that [`Machine::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.check_links(now);
+        if self.dht.store.next_expiry().is_some_and(|at| at <= now.elapsed) {
+            self.dht.store.expire(now);
+        }
+        self.advance(now);
+    }
+
+    /// Gives up links that were not heard for too long.
+    fn check_links(&mut self, now: Now) {
+        if self.links.next_silence(self.config.link_silence).is_none_or(|at| at > now.elapsed) {
+            return;
+        }
         let late = self.poll_timeout().is_some_and(|(due, _)| now.elapsed > due + LATE);
         if late {
             // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
@@ -126,10 +139,6 @@ impl Machine {
         for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
             self.unheard(connection);
         }
-        if self.dht.store.next_expiry().is_some_and(|at| at <= now.elapsed) {
-            self.dht.store.expire(now);
-        }
-        self.advance(now);
     }
 
     pub(super) fn connected(
