@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use openred_sim::{Net, NodeId, Time, core::event::State};
 
-/// Relays of which each knows two that were there before, and a client of every third.
+/// Relays that met through one that is gone since, so that nothing they are configured with crosses a cut, and a client of
+/// every third.
 fn world(seed: u64, count: usize) -> (Net, Vec<NodeId>, Vec<NodeId>) {
     let mut net = Net::new(seed);
+    let first = net.relay();
     let mut relays: Vec<NodeId> = Vec::new();
-    for index in 0..count {
-        let known: Vec<_> = [index / 2, index / 3].iter().filter_map(|at| relays.get(*at).copied()).collect();
-        relays.push(net.relay_knowing(&known));
+    for _ in 0..count {
+        relays.push(net.relay_knowing(&[first]));
         net.run_for(100.ms());
     }
-    net.run_for(20.s());
     let clients = (0..count / 3).map(|index| net.client(&[relays[index * 3], relays[index * 3 + 1]])).collect();
+    net.run_for(20.s());
+    net.kill(first);
     net.run_for(10.s());
     (net, relays, clients)
 }
@@ -78,8 +80,8 @@ fn heals(seed: u64, islands: &[usize], cut: Duration) -> Duration {
         net.run_for(2500.ms());
         right = if all_find(&mut net, &readers, &expected) { right.or(Some(net.now() - healed)) } else { None };
     }
-    for relay in &relays {
-        assert_eq!(net.machine(*relay).status().state, State::Ready, "seed {seed}: {relay}");
+    for node in relays.iter().chain(&clients) {
+        assert_eq!(net.machine(*node).status().state, State::Ready, "seed {seed}: {node}");
     }
     right.unwrap_or(Duration::MAX)
 }
