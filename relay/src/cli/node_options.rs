@@ -45,6 +45,11 @@ pub(crate) struct FindOptions {
     #[arg(long, env = "OPENRED_LIMIT", value_name = "N", hide_env = true)]
     pub(crate) limit: Option<String>,
 
+    /// How old an answer of an earlier command may be (see --memory) that is given at once, 0 asks the network: seconds, or
+    /// with a unit [default: 10s]
+    #[arg(long, env = "OPENRED_MAX_AGE", value_name = "TIME", hide_env = true)]
+    pub(crate) max_age: Option<String>,
+
     #[command(flatten)]
     pub(crate) node: NodeOptions,
 

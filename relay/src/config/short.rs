@@ -69,6 +69,8 @@ pub(crate) struct FindConfig {
     pub(crate) target: ServiceTarget,
     /// At most this many records; `None` is the node's own limit.
     pub(crate) limit: Option<usize>,
+    /// How old a remembered answer may be; `None` is the node's default.
+    pub(crate) max_age: Option<Duration>,
 }
 
 impl FindConfig {
@@ -79,6 +81,7 @@ impl FindConfig {
         Ok(Self {
             node: NodeConfig::new(&options.node, &options.output, &from)?,
             target: argument(&options.name)?,
+            max_age: from.one("max-age", options.max_age.as_deref(), value::age)?,
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         })
     }
