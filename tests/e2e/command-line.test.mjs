@@ -54,7 +54,7 @@ story('a page finds and opens what the command line offers, until it is stopped'
   assert.deepEqual(heard, { types: ['echo'], text: 'what time is it?' })
   provide.interrupt()
   assert.equal((await provide.ends(6_000)).code, 0)
-  const left = await page.evaluate(() => node.find('clock-tower'))
+  const left = await page.evaluate(() => node.find('clock-tower', { maxAge: 0 }))
   assert.deepEqual(left.records, [])
 })
 
