@@ -375,7 +375,7 @@ impl Dht {
             }
             Purpose::Placement(placement) => self.placement_answered(placement, id, None),
             Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
-            Purpose::Watch => self.neighbour_failed(cx, peer),
+            Purpose::Watch => self.neighbour_failed(cx),
             Purpose::Push | Purpose::Courtesy => {}
         }
     }

@@ -3,7 +3,7 @@
 //! Once in [`Config::watch`](crate::Config) one of the `k` nearest servers, in turn, is asked for this node's own position.
 //! That shows whether it lives, and it tells of newcomers. If it is silent, all the others are asked at once: a loss of
 //! many is seen as a whole within a few seconds, while a loss of one costs twenty messages. Who is silent is asked again
-//! until it answers or leaves the table. A walk to the own position follows an alarm, and finds who has moved up.
+//! each time until it answers or leaves the table. A walk to the own position follows an alarm, and finds who has moved up.
 //!
 //! The questions are FIND_NODE, not Kademlia's PING: libp2p-kad does not answer that.
 //!
@@ -12,12 +12,15 @@
 
 use std::time::Duration;
 
+use libp2p_identity::PeerId;
+
 use super::{
     CLOSEST, Dht, Purpose, Want,
     key::{Distance, Position},
 };
 use crate::{
     context::{Connecting, Context},
+    map::Set,
     wire::kad::{PeerAddresses, Request},
 };
 
@@ -67,7 +70,11 @@ impl Dht {
         let next = neighbours.iter().find(|peer| self.watch.last.is_none_or(|last| far(peer) > last));
         let Some(next) = next.or(neighbours.first()) else { return };
         self.watch.last = Some(far(next));
-        self.ask_neighbour(cx, next);
+        let next = next.peer;
+        let live: Set<PeerId> = self.table.live(&local, CLOSEST).into_iter().map(|peer| peer.peer).collect();
+        for neighbour in neighbours.iter().filter(|known| known.peer == next || !live.contains(&known.peer)) {
+            self.ask_neighbour(cx, neighbour);
+        }
     }
 
     /// A neighbour answered and named who is near.
@@ -89,18 +96,16 @@ impl Dht {
         }
     }
 
-    /// A neighbour was silent: all are asked, and it once more.
-    pub(super) fn neighbour_failed(&mut self, cx: &mut Context<'_>, peer: libp2p_identity::PeerId) {
-        let local = Position::of_peer(&cx.local);
-        let neighbours = self.table.met(&local, CLOSEST);
-        let quiet = self.watch.alarmed.is_some_and(|at| at + ALARM_PAUSE > cx.now.elapsed);
-        if !quiet {
-            self.watch.alarmed = Some(cx.now.elapsed);
-            self.watch.walk_due.get_or_insert(cx.now.elapsed + WALK_AFTER);
-            self.counters.alarms += 1;
+    /// A neighbour was silent: all are asked.
+    pub(super) fn neighbour_failed(&mut self, cx: &mut Context<'_>) {
+        if self.watch.alarmed.is_some_and(|at| at + ALARM_PAUSE > cx.now.elapsed) {
+            return;
         }
-        for neighbour in neighbours.iter().filter(|neighbour| !quiet || neighbour.peer == peer) {
-            self.ask_neighbour(cx, neighbour);
+        self.watch.alarmed = Some(cx.now.elapsed);
+        self.watch.walk_due.get_or_insert(cx.now.elapsed + WALK_AFTER);
+        self.counters.alarms += 1;
+        for neighbour in self.table.live(&Position::of_peer(&cx.local), CLOSEST) {
+            self.ask_neighbour(cx, &neighbour);
         }
     }
 
