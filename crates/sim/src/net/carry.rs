@@ -85,7 +85,9 @@ impl Net {
             Output::CancelOpen { open } => {
                 let books = &mut self.nodes[id.0].books;
                 books.opens.remove(&open);
-                books.opened.remove(&open);
+                if let Some(wire) = books.opened.remove(&open) {
+                    self.stream_closed(id, wire);
+                }
             }
             Output::Done { op, outcome } => self.done(id, op, outcome),
             Output::Event(event) if self.keep_events => self.nodes[id.0].events.push((self.now, event)),
@@ -97,6 +99,10 @@ impl Net {
     pub(super) fn request(&mut self, id: NodeId, wire: WireId, request: RequestId, message: Vec<u8>, answered: bool) {
         if !self.has(id, wire) {
             return self.tell(id, Input::RequestFailed { request, reason: "the connection is closed".to_owned() });
+        }
+        if self.watches() {
+            let to = self.wires[&wire].other(id);
+            self.watch_request(id, self.nodes[to.0].peer, request, &message);
         }
         let node = &mut self.nodes[id.0];
         node.traffic.requests += 1;
