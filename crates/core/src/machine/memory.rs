@@ -34,8 +34,8 @@ impl Machine {
                 union.merge_all(bundle, now);
             }
         }
-        if let Some(remembered) = self.cache.services.tell(&target.name, now) {
-            union.merge_all(&remembered, now);
+        if let Some(remembered) = self.cache.services.tell(&target.name) {
+            union.merge_all(remembered, now);
         }
         union.spreads(now).then(|| union.encode(now))
     }
