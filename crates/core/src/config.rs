@@ -53,6 +53,9 @@ pub struct Config {
     pub link_silence: Duration,
     /// How often the neighbourhood of the own position is looked up again.
     pub refresh: Duration,
+    /// How often holders of an offer of this node are asked whether they still hold it, the offers taking turns. Each time
+    /// costs three requests. Three offers are looked at within the minute in which a broken network must be mended.
+    pub check: Duration,
     /// Offers of this node. Each is stored again at half its ttl, which costs some forty messages; a guess.
     pub max_registrations: usize,
     /// Lookups and stream attempts of the application at once.
@@ -100,6 +103,7 @@ impl Config {
             open_attempt: Duration::from_millis(2500),
             link_silence: Duration::from_secs(if role == Role::Relay { 40 } else { 8 }),
             refresh: Duration::from_secs(300),
+            check: Duration::from_secs(20),
             max_registrations: 1024,
             max_orders: 1024,
             memory: None,

@@ -9,6 +9,7 @@ mod finds;
 mod look;
 mod memory;
 mod orders;
+mod settled;
 mod upkeep;
 
 use std::{collections::VecDeque, time::Duration};

@@ -169,6 +169,8 @@ impl Machine {
             return;
         }
         parts.cx.emit(Event::PeerDisconnected { peer });
+        let left = parts.cx.links.peers().count();
+        parts.publisher.link_lost(&mut parts.cx, left);
         parts.join.disconnected(&mut parts.cx, peer);
         if self.reservations.disconnected(&peer) {
             self.endpoints_changed(now);

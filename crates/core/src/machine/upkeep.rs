@@ -89,11 +89,15 @@ impl Machine {
                 News::Answer(peer) => {
                     if matches!(state, State::Joining | State::Offline) {
                         parts.join.tell(&mut parts.cx, peer, JoinStage::DhtAnswered);
+                        if state == State::Offline {
+                            parts.publisher.alarm(&mut parts.cx);
+                        }
                         self.set_status(State::Ready, None);
                         self.joined(now);
                     }
                 }
                 News::LookedUp(lookup, walk) => {
+                    parts.publisher.walked(&mut parts.cx, walk);
                     if refreshed {
                         self.refresh = None;
                         let pause = self.config.refresh.mul_f64(0.75 + 0.5 * self.rng.f64());
@@ -105,7 +109,10 @@ impl Machine {
                     parts.openings.looked_up(&mut parts.cx, parts.dht, lookup);
                     parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0);
                 }
-                News::Placed(placement, placed) => parts.publisher.placed(&mut parts.cx, placement, placed),
+                News::Placed(placement, placed, holders) => {
+                    parts.publisher.placed(&mut parts.cx, placement, placed, holders);
+                }
+                News::Probed(probe, probed) => parts.publisher.probed(&mut parts.cx, probe, probed),
                 News::Misbehaved(peer, reason) => {
                     parts.cx.emit(Event::Warning { code: "MISBEHAVED", message: format!("{peer}: {reason}") });
                 }
