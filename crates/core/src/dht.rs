@@ -335,6 +335,11 @@ impl Dht {
         self.walk_for_placements(cx);
     }
 
+    /// Whether a request is on its way over a connection.
+    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
+        self.requests.values().any(|request| request.connection == Some(connection))
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let requests = self.requests.values().map(|request| request.deadline);
         let lookups = self.lookups.values().filter_map(|lookup| lookup.query.next_wake());

@@ -298,6 +298,12 @@ impl Openings {
         Some(opening.failures.join("; "))
     }
 
+    /// Whether a stream is being opened on a connection.
+    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
+        let opening = |opening: &Opening| matches!(opening.stage, Stage::Opening { .. });
+        self.openings.values().any(|known| opening(known) && known.tried.contains(&connection))
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         self.openings
             .values()

@@ -84,6 +84,8 @@ pub struct Stats {
     pub cached_bytes: usize,
     /// Relays and DHT servers that are remembered.
     pub remembered_peers: usize,
+    /// Servers of this network that were linked, vanished, and are looked for.
+    pub lost: usize,
 }
 
 /// Why a peer is reachable, or is not.
@@ -144,6 +146,7 @@ impl Machine {
             cached_services: self.cache.services.len(),
             cached_bytes: self.cache.services.bytes(),
             remembered_peers: self.cache.peers.len(),
+            lost: self.topology.lost(),
             ..self.stats.clone()
         }
     }

@@ -107,6 +107,8 @@ impl Machine {
     pub fn wake(&mut self, now: Now) {
         self.join.retry_now(now.elapsed);
         self.lists.retry_now(now.elapsed);
+        let mut parts = self.parts(now);
+        parts.topology.wake(&mut parts.cx);
         self.advance(now);
     }
 
