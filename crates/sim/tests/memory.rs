@@ -36,6 +36,32 @@ fn a_second_visit_answers_from_its_memory_while_nobody_can_be_reached() {
 }
 
 #[test]
+fn a_second_visit_joins_although_every_configured_relay_is_gone() {
+    let mut net = Net::new(9);
+    let a = net.relay();
+    let b = net.relay_knowing(&[a]);
+    let c = net.relay_knowing(&[a]);
+    let alice = net.client(&[b, c]);
+    let bob = net.client(&[a]);
+    let order = net.provide(alice, "chess");
+    net.wait(order).expect("relays are there");
+    net.join(bob).expect("a is there");
+    net.run_for(60.s());
+    net.kill(bob);
+    net.lose(a);
+    net.run_for(30.s());
+    net.restart_warm(bob);
+    let order = net.ready(bob);
+    net.wait(order).expect("the others are remembered");
+    let took = net.took(order).expect("answered");
+    assert!(took < 1.s(), "{took:?}: the dead relay is not waited for");
+    let found = net.ask(bob, "chess");
+    assert_eq!((found.layer, net.providers_of(&found)), (Some(Layer::Dht), vec![alice]));
+    net.restart(bob);
+    assert!(net.join(bob).is_err(), "a first visit has nobody else to turn to");
+}
+
+#[test]
 fn a_reload_within_seconds_is_answered_at_once() {
     let (mut net, _, _, bob) = scene(2);
     let order = net.close(bob);
