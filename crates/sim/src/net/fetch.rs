@@ -119,8 +119,11 @@ impl Net {
             return Err("connection refused".to_owned());
         }
         let name = path(url).strip_prefix("/v1/bundles/").and_then(decode).ok_or("status 404")?;
-        let _: ServiceTarget = name.parse().map_err(|_| "status 400")?;
-        Err("not served".to_owned())
+        let target: ServiceTarget = name.parse().map_err(|_| "status 400")?;
+        let node = &mut self.nodes[relay.0];
+        let now = node.clock.now(self.now);
+        let machine = node.machine().ok_or("status 503")?;
+        Ok(machine.bundle(&target, now).unwrap_or_default())
     }
 
     /// The relay that listens at a URL's origin.
