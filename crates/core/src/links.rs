@@ -14,6 +14,7 @@ use multiaddr::Multiaddr;
 
 use crate::{
     boundary::{ConnectionId, DialId, FetchId},
+    dht::patience::Estimate,
     event::Path,
     map::{Map, Set},
     time::Now,
@@ -21,9 +22,6 @@ use crate::{
 
 /// Dials under way at once. A lookup dials ten peers at a time and a few may run; a guess.
 const MAX_DIALS: usize = 64;
-
-/// Weight of a new round-trip time in the moving average: RFC 6298's 1/8.
-const RTT_WEIGHT: f64 = 0.125;
 
 /// One link.
 #[derive(Clone, Debug)]
@@ -54,6 +52,10 @@ pub(crate) struct Peer {
     links: Set<ConnectionId>,
     /// Smoothed round-trip time.
     pub(crate) rtt: Option<Duration>,
+    /// What its pings take, with the deviation.
+    pub(crate) pings: Option<Estimate>,
+    /// What its answers to DHT requests take, negotiation included.
+    pub(crate) answers: Option<Estimate>,
     /// Whether it has identified itself.
     pub(crate) identified: bool,
     /// Whether it serves the DHT of this network.
@@ -141,10 +143,8 @@ impl Links {
         link.silent = false;
         link.heard = Some(elapsed);
         let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
-        peer.rtt = Some(match peer.rtt {
-            Some(old) => old.mul_f64(1.0 - RTT_WEIGHT) + rtt.mul_f64(RTT_WEIGHT),
-            None => rtt,
-        });
+        Estimate::learn(&mut peer.pings, rtt);
+        peer.rtt = peer.pings.map(|pings| pings.smoothed);
     }
 
     /// Links whose pings came back once and have not for `silence`.

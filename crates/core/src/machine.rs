@@ -6,6 +6,7 @@
 
 mod facts;
 mod look;
+mod memory;
 mod orders;
 mod upkeep;
 
@@ -78,7 +79,7 @@ impl Machine {
             local,
             rng: Rng::with_seed(seed),
             links: Links::default(),
-            cache: Cache::new(config.cache.clone()),
+            cache: Cache::new(&config.cache, &config.network, local),
             join: Join::new(&config.relays, config.join_backoff, now.elapsed),
             lists: Lists::new(&config.lists, !config.relays.is_empty() || !config.bootstrap.is_empty(), now.elapsed),
             topology: Topology::default(),
@@ -95,6 +96,7 @@ impl Machine {
             outputs: VecDeque::new(),
             config,
         };
+        machine.restore(now);
         let Parts { mut cx, join, topology, .. } = machine.parts(now);
         let remembered = cx.cache.peers.best(REMEMBERED, now).into_iter().map(|known| (known.peer, known.addresses));
         let remembered: Vec<_> = remembered.collect();
@@ -134,6 +136,7 @@ impl Machine {
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
             (self.dht.store.next_expiry(), Timer::Store),
+            (self.cache.memory.next_deadline().filter(|_| !closed), Timer::Cache),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
         ]
         .into_iter()

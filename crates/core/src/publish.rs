@@ -341,6 +341,12 @@ impl Publisher {
         self.sign(cx, &offer).ok()
     }
 
+    /// The record of a name that was stored last, if this node still offers it.
+    pub(crate) fn current(&self, name: &ServiceName) -> Option<&SignedRecord> {
+        let offers = |known: &&Registration| known.offer.name == *name && !known.withdrawing;
+        self.registrations.values().find(offers)?.record.as_ref()
+    }
+
     /// Takes everything back; true if there was anything.
     pub(crate) fn withdraw_all(&mut self, cx: &mut Context<'_>, dht: &mut Dht) -> bool {
         let ids: Vec<_> = self.registrations.keys().copied().collect();

@@ -320,6 +320,8 @@ fn a_day_leaves_no_litter() {
             net.run_for(Duration::from_secs(600));
             assert_eq!(net.providers(bob, "chess"), [alice], "hour {hour}");
         }
+        // The walk behind the last answer ends.
+        net.run_for(5.s());
         sizes.push(format!("{:?}", net.machine(alice)).len() + format!("{:?}", net.machine(bob)).len());
     }
     let (early, late) = (sizes[2..6].iter().max(), sizes[20..].iter().max());

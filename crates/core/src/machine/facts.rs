@@ -135,6 +135,8 @@ impl Machine {
         if late {
             // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
             self.links.forgive(now.elapsed);
+            let parts = self.parts(now);
+            parts.dht.forgive(&parts.cx);
         }
         for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
             self.unheard(connection);

@@ -7,7 +7,7 @@ use multiaddr::Multiaddr;
 
 use super::Machine;
 use crate::{
-    dht::store::Store,
+    dht::{Counters, store::Store},
     event::{Path, Status},
 };
 
@@ -72,6 +72,8 @@ pub struct Stats {
     pub routing_table: usize,
     /// Servers of this network that were linked, vanished, and are looked for.
     pub lost: usize,
+    /// What the DHT has counted.
+    pub dht: Counters,
 }
 
 /// Why a peer is reachable, or is not.
@@ -126,6 +128,7 @@ impl Machine {
             stored_bytes: self.dht.store.bytes(),
             routing_table: self.dht.table.len(),
             lost: self.topology.lost(),
+            dht: self.dht.counters().clone(),
             ..self.stats.clone()
         }
     }

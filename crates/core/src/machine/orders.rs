@@ -111,6 +111,7 @@ impl Machine {
     /// Takes all offers back and ends every order.
     pub fn close(&mut self, op: OpId, now: Now) {
         self.set_status(State::Closed, None);
+        self.remember_all(now);
         let pending: Vec<_> = self.orders.keys().copied().chain(self.finds.orders()).collect();
         for pending in pending {
             self.give_up(pending, now);

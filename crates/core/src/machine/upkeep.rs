@@ -67,6 +67,9 @@ impl Machine {
         parts.dht.advance(&mut parts.cx);
         self.hand_round_news(now);
         self.end_overdue_orders(now);
+        if self.status.state != State::Closed {
+            self.remember(now);
+        }
     }
 
     pub(super) fn hand_round_news(&mut self, now: Now) {
@@ -85,12 +88,12 @@ impl Machine {
                         self.joined(now);
                     }
                 }
-                News::LookedUp(lookup, answers) => {
-                    if parts.topology.looked_up(&mut parts.cx, lookup, answers) {
+                News::LookedUp(lookup, walk) => {
+                    if parts.topology.looked_up(&mut parts.cx, lookup, walk.answers) {
                         continue;
                     }
                     parts.openings.looked_up(&mut parts.cx, parts.dht, lookup);
-                    if let Some(finished) = parts.finds.looked_up(&mut parts.cx, lookup, answers > 0) {
+                    if let Some(finished) = parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0) {
                         self.finish_find(finished, now);
                     }
                 }

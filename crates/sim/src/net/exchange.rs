@@ -31,8 +31,8 @@ impl Net {
     /// Sends a packet to the other end; `trips` is how often its way is travelled until it arrives.
     pub(super) fn send(&mut self, from: NodeId, wire: WireId, trips: u32, packet: Packet) {
         let Some(known) = self.wires.get(&wire) else { return };
-        let (to, hops) = (known.other(from), known.hops(from));
-        let travel = self.travel(hops, trips);
+        let (to, hops) = (known.other(from), known.hops(from).times(trips));
+        let travel = self.travel(hops);
         self.after(travel, Happening::Arrive { wire, to, hops, packet });
     }
 
@@ -75,7 +75,7 @@ impl Net {
         }
         let addresses = match &other.mind {
             Mind::Machine(machine) => machine.endpoints(),
-            Mind::Hostile(_) => other.address.clone().into_iter().collect(),
+            Mind::Hostile(_) => other.addresses.clone(),
             Mind::Dead => return,
         };
         let peer = other.peer;
@@ -192,8 +192,9 @@ impl Net {
             return;
         }
         known.end_mut(id).pinging = Some(self.now);
-        let hops = known.hops(id);
-        let travel = self.travel(hops, 2);
+        let hops = known.hops(id).times(2);
+        self.nodes[id.0].traffic.pings += 1;
+        let travel = self.travel(hops);
         let packet = Packet::Pong { sent: self.now, missed };
         self.after(travel, Happening::Arrive { wire, to: id, hops, packet });
     }

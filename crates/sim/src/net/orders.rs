@@ -131,7 +131,7 @@ impl Net {
         }
         let node = &mut self.nodes[order.node.0];
         let now = node.clock.now(self.now);
-        self.trace.note(self.now, order.node, &("cancel", order.op));
+        self.trace.note(self.now, order.node, order.op.0, &("cancel", order.op));
         if let Some(machine) = node.machine() {
             machine.cancel(order.op, now);
         }
@@ -202,7 +202,7 @@ impl Net {
         let what = what.into();
         let node = &mut self.nodes[id.0];
         let (life, now) = (node.life, node.clock.now(self.now));
-        self.trace.note(self.now, id, &(op, &what));
+        self.trace.note(self.now, id, op.0, &(op, &what));
         node.orders.insert(op, Fate::Pending { what, since: self.now });
         self.pending += 1;
         give(node.machine().unwrap_or_else(|| panic!("{id} is not running")), op, now);
