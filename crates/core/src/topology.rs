@@ -2,13 +2,14 @@
 //!
 //! - **Company.** A node stays connected to [`Config::relay_links`] servers, chosen from the routing table so that they
 //!   differ in region, address group and part of the key space ([`worth`]).
-//! - **Refreshing.** The neighbourhood of the own position is looked up after every change, soon and then ever more rarely,
-//!   up to [`Config::refresh`]. A relay looks up one far part of the key space each time, too. Several links lost within
+//! - **Refreshing.** The neighbourhood of the own position is looked up after every change, by relays soon and then ever more
+//!   rarely, up to [`Config::refresh`]. A relay looks up one far part of the key space each time, too. Several links lost within
 //!   [`WINDOW`] are *churn*: the lookup happens at once.
 //! - **The lost.** Peers that vanished are dialled again for a day ([`lost`]). When one comes back, both sides look their
 //!   neighbourhoods up at once, so that two halves of a network merge their tables; the DHT then merges the values.
-//! - **Tidying.** Above [`Config::links`] the least valuable links are closed, and of several idle links to one peer all
-//!   but the best. Only who dialled a link closes it for the first reason, so that the other side knows a link of its own
+//! - **Tidying.** Of more links than [`Config::links`] says the least valuable are closed, those beyond the low mark when
+//!   they were not used for [`UNUSED`], those beyond the high mark at once; and of several idle links to one peer all but
+//!   the best. Only who dialled a link closes it for the first reason, so that the other side knows a link of its own
 //!   dialling that ends for lost; and only one side decides about several links: a client towards a server, else the
 //!   smaller peer id. A link that carries streams, of which the shell has not said that it carries none, or that is younger
 //!   than [`GRACE`] is not touched.
@@ -59,6 +60,9 @@ const CHURN: (usize, usize) = (2, 5);
 /// Age below which a link is not tidied away: a lookup or an open may be about to use it. As go-libp2p's connection
 /// manager by default.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long a link beyond the low mark is kept for the next lookup that could use it; a minute of pings. A guess.
+const UNUSED: Duration = Duration::from_secs(60);
 
 /// Keys drawn for one that lies in a wanted part of the key space; the tenth bucket needs a thousand on average.
 const DRAWS: usize = 1024;
@@ -131,8 +135,11 @@ impl Topology {
             self.refreshed_at = None;
             self.changed(cx, Duration::ZERO);
         }
-        if servers(cx) > cx.config.links.1 {
-            self.tidy_in(cx, GRACE);
+        let (low, high) = cx.config.links;
+        match servers(cx) {
+            count if count > high => self.tidy_in(cx, GRACE),
+            count if count > low => self.tidy_in(cx, UNUSED),
+            _ => {}
         }
     }
 
@@ -194,7 +201,9 @@ impl Topology {
         let pause = if answers == 0 {
             REFRESH_AGAIN
         } else {
-            self.pause = (self.pause * 2).clamp(REFRESH_SOON, cx.config.refresh);
+            // Relays are what others look for; a client's own neighbourhood concerns nobody else.
+            let first = if cx.config.role == Role::Relay { REFRESH_SOON } else { cx.config.refresh };
+            self.pause = (self.pause * 2).max(first).min(cx.config.refresh);
             self.pause.mul_f64(0.75 + 0.5 * cx.rng.f64())
         };
         let next = cx.after(pause);
@@ -271,12 +280,14 @@ impl Topology {
         self.tidy_at = None;
         let mut close = doubles(cx, others);
         let (low, high) = cx.config.links;
-        if servers(cx) > high {
+        let count = servers(cx);
+        if count > low {
             let ranked = worth::ranked(cx, cx.config.role == Role::Relay);
             let least = ranked.into_iter().skip(low).map(|(peer, _)| peer).collect::<Vec<_>>();
             let free = least.into_iter().filter(|peer| {
                 let links = cx.links.links_to(peer);
                 links.iter().all(|(id, link)| link.outbound && is_idle(cx, others, *id, link))
+                    && (count > high || is_unused(cx, peer))
                     && !others.join.keeps(peer)
                     && !is_relied_on(cx, others, peer)
             });
@@ -287,9 +298,10 @@ impl Topology {
             cx.links.release(connection);
             cx.outputs.push_back(Output::Disconnect { connection });
         }
-        let more = servers(cx) > high || cx.links.peers().any(|(peer, _)| decides(cx, peer) && doubled(cx, peer));
-        if more {
+        if cx.links.peers().any(|(peer, _)| decides(cx, peer) && doubled(cx, peer)) {
             self.tidy_in(cx, GRACE);
+        } else if count > low {
+            self.tidy_in(cx, UNUSED / 2);
         }
     }
 }
@@ -328,7 +340,9 @@ fn doubles(cx: &Context<'_>, others: &Neighbours<'_>) -> Vec<ConnectionId> {
     let peers = cx.links.peers().map(|(peer, _)| *peer);
     let mut close = Vec::new();
     for peer in peers.filter(|peer| decides(cx, peer) && doubled(cx, peer)) {
-        let links = cx.links.links_to(&peer);
+        let mut links = cx.links.links_to(&peer);
+        // Of equal links the one in use stays, else the newest.
+        links.sort_by_key(|(_, link)| (link.released, link.is_silent(), link.path, link.streams == Some(0)));
         let Some(((_, best), rest)) = links.split_first() else { continue };
         // The one that stays has proven itself; a reservation may live on any link to its relay.
         if best.is_silent() || is_young(cx, best) || others.reservations.concerns(&peer) {
@@ -339,6 +353,11 @@ fn doubles(cx: &Context<'_>, others: &Neighbours<'_>) -> Vec<ConnectionId> {
         close.extend(idle.filter(|(_, link)| direct || link.path == Path::Relayed).map(|(id, _)| *id));
     }
     close
+}
+
+/// Whether nobody has asked anything over the links to a peer for long.
+fn is_unused(cx: &Context<'_>, peer: &PeerId) -> bool {
+    cx.links.peer(peer).is_none_or(|known| known.used + UNUSED <= cx.now.elapsed)
 }
 
 fn is_young(cx: &Context<'_>, link: &Link) -> bool {

@@ -87,6 +87,7 @@ impl Machine {
                 parts.dht.request_failed(&mut parts.cx, request);
             }
             Input::Asked { inbound, peer, message } => {
+                self.links.used(&peer, now.elapsed);
                 let mut parts = self.parts(now);
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
