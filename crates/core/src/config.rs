@@ -9,6 +9,7 @@ use crate::{
     bootstrap::BootstrapList,
     cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
+    find::LayerConfig,
     name::NetworkName,
 };
 
@@ -59,6 +60,9 @@ pub struct Config {
     pub link_silence: Duration,
     /// How often the neighbourhood of the own position is looked up again when nothing changes.
     pub refresh: Duration,
+    /// How often holders of an offer of this node are asked whether they still hold it, the offers taking turns. Each time
+    /// costs three requests. Three offers are looked at within the minute in which a broken network must be mended.
+    pub check: Duration,
     /// Offers of this node. Each is stored again at half its ttl, which costs some forty messages; a guess.
     pub max_registrations: usize,
     /// Lookups and stream attempts of the application at once.
@@ -66,6 +70,8 @@ pub struct Config {
     /// What an earlier life of this node remembered: the last [`Output::Remember`](crate::Output). What cannot be read is
     /// set aside with a warning.
     pub memory: Option<Vec<u8>>,
+    /// Time budgets of a find's layers.
+    pub layers: LayerConfig,
     /// Limits of what is remembered.
     pub cache: CacheConfig,
     /// Limits of one lookup.
@@ -106,9 +112,11 @@ impl Config {
             open_attempt: Duration::from_millis(2500),
             link_silence: Duration::from_secs(if relay { 20 } else { 8 }),
             refresh: Duration::from_secs(300),
+            check: Duration::from_secs(20),
             max_registrations: 1024,
             max_orders: 1024,
             memory: None,
+            layers: LayerConfig::default(),
             cache: CacheConfig::default(),
             query: QueryConfig::default(),
             store: StoreConfig::default(),

@@ -5,9 +5,11 @@
 //! randomness; two machines given the same inputs do the same.
 
 mod facts;
+mod finds;
 mod look;
 mod memory;
 mod orders;
+mod settled;
 mod upkeep;
 
 use std::{collections::VecDeque, time::Duration};
@@ -130,13 +132,13 @@ impl Machine {
             (self.links.next_deadline().into_iter().chain(join).min(), Timer::Join),
             (topology, Timer::Company),
             (self.dht.next_deadline(), Timer::Dht),
-            (self.finds.next_deadline(), Timer::Find),
+            (self.finds.next_deadline(&self.config.layers), Timer::Find),
             (self.publisher.next_deadline(self.is_ready() || closed), Timer::Publish),
             (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
             (self.dht.store.next_expiry(), Timer::Store),
-            (self.cache.memory.next_deadline().filter(|_| !closed), Timer::Cache),
+            (self.next_look_at_cache().filter(|_| !closed), Timer::Cache),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
         ]
         .into_iter()
@@ -158,6 +160,10 @@ impl Machine {
     /// Whether there is nobody whom this relay could join: it is a network of its own.
     fn is_alone(&self) -> bool {
         self.config.role == Role::Relay && self.join.is_alone() && self.lists.are_read()
+    }
+
+    fn next_look_at_cache(&self) -> Option<Duration> {
+        self.cache.memory.next_deadline().into_iter().chain(self.cache.services.next_deadline()).min()
     }
 
     fn wanted_reservations(&self) -> usize {

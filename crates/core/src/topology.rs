@@ -57,6 +57,9 @@ const WINDOW: Duration = Duration::from_secs(7);
 /// The least links that make churn, and the part of all links (one in so many). Guesses.
 const CHURN: (usize, usize) = (2, 5);
 
+/// Lost peers that come back within [`WINDOW`] if a part of the network does; one alone has restarted.
+const RETURNS: usize = 2;
+
 /// Age below which a link is not tidied away: a lookup or an open may be about to use it. As go-libp2p's connection
 /// manager by default.
 const GRACE: Duration = Duration::from_secs(20);
@@ -90,6 +93,7 @@ pub(crate) struct Topology {
     /// When links are looked at for superfluous ones, if there may be any.
     tidy_at: Option<Duration>,
     losses: VecDeque<Duration>,
+    returns: VecDeque<Duration>,
 }
 
 /// What tidying must not touch, and what company is chosen from.
@@ -119,13 +123,24 @@ impl Topology {
         [company, lost, self.tidy_at, refresh].into_iter().flatten().min()
     }
 
-    /// A peer has identified itself as a server of this network, or as something else.
-    pub(crate) fn identified(&mut self, cx: &mut Context<'_>, dht: &mut Dht, peer: PeerId, server: bool, ready: bool) {
+    /// A peer has identified itself as a server of this network, or as something else; true if a part of the network is back
+    /// with it: several lost ones return, or in a network of a few, one.
+    pub(crate) fn identified(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        peer: PeerId,
+        server: bool,
+        ready: bool,
+    ) -> bool {
         if !server {
-            return self.lost.forget(&peer);
+            self.lost.forget(&peer);
+            return false;
         }
-        if self.lost.back(&peer, cx.now.elapsed) {
+        let back = self.lost.back(&peer, cx.now.elapsed);
+        if back {
             self.changed(cx, Duration::ZERO);
+            count(&mut self.returns, cx.now.elapsed);
         }
         if !ready {
             // A walk that began without this peer may be waiting for a silent one.
@@ -141,6 +156,7 @@ impl Topology {
             count if count > low => self.tidy_in(cx, UNUSED),
             _ => {}
         }
+        back && (self.returns.len() >= RETURNS || servers(cx) <= RETURNS)
     }
 
     /// A further link to a connected peer stands.
@@ -166,8 +182,7 @@ impl Topology {
             let direct = addresses.into_iter().filter(|address| cx.config.may_dial(address)).collect();
             self.lost.add(peer, direct, lived, elapsed, cx.rng);
         }
-        self.losses.retain(|at| *at + WINDOW > elapsed);
-        self.losses.push_back(elapsed);
+        count(&mut self.losses, elapsed);
         let links = servers(cx);
         let churn = self.losses.len() >= CHURN.0.max(links / CHURN.1);
         if churn {
@@ -314,6 +329,12 @@ pub(crate) fn missing_company(config: &crate::Config, connected: usize, known: u
 /// Whether the lost are looked for: relays hold the network together, a client needs a few links.
 pub(crate) fn seeks(config: &crate::Config, connected: usize) -> bool {
     config.role == Role::Relay || connected < config.relay_links
+}
+
+/// Adds a moment to those of the last [`WINDOW`].
+fn count(moments: &mut VecDeque<Duration>, elapsed: Duration) {
+    moments.retain(|at| *at + WINDOW > elapsed);
+    moments.push_back(elapsed);
 }
 
 fn servers(cx: &Context<'_>) -> usize {

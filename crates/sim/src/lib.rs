@@ -34,6 +34,7 @@
 //!
 //! With `OPENRED_SIM_TRACE=1` in the environment everything that reaches or leaves a machine is printed.
 
+pub mod figures;
 pub mod latency;
 mod map;
 mod net;
@@ -44,7 +45,7 @@ mod trace;
 mod wire;
 
 pub use latency::{Latency, World};
-pub use net::{Net, Order};
+pub use net::{Net, Order, Walk};
 pub use node::{NodeId, Traffic};
 pub use openred_core as core;
 pub use time::Time;

@@ -9,6 +9,8 @@ mod fetch;
 mod hostile;
 mod look;
 mod orders;
+mod settled;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +23,8 @@ use multiaddr::{Multiaddr, Protocol};
 use openred_core::{Config, Machine, Role, address::RelayAddress, name::NetworkName};
 
 pub(crate) use self::fetch::FetchStep;
-pub use self::orders::Order;
+use self::watch::Watched;
+pub use self::{orders::Order, watch::Walk};
 use crate::{
     Latency,
     map::{Ids, Names},
@@ -67,6 +70,7 @@ pub struct Net {
     cuts: BTreeSet<(NodeId, NodeId)>,
     /// What can be fetched from outside of the world, by URL.
     web: BTreeMap<String, Vec<u8>>,
+    watched: Watched,
     next_id: u64,
     /// Pending orders, so that waiting for all of them is cheap.
     pending: usize,
@@ -96,6 +100,7 @@ impl Net {
             groups: Ids::default(),
             cuts: BTreeSet::new(),
             web: BTreeMap::new(),
+            watched: Watched::default(),
             next_id: 0,
             pending: 0,
             at_instant: 0,

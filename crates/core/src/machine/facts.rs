@@ -97,10 +97,12 @@ impl Machine {
                 if let Some(list) = parts.lists.fetched(&mut parts.cx, fetch, &body) {
                     parts.join.list(&mut parts.cx, &list);
                 }
+                parts.finds.fetched(&mut parts.cx, fetch, &body);
             }
             Input::FetchFailed { fetch, reason } => {
                 let mut parts = self.parts(now);
                 parts.lists.fetch_failed(&mut parts.cx, fetch, &reason);
+                parts.finds.fetch_failed(&mut parts.cx, fetch, reason);
             }
             Input::Opened { open } => {
                 let mut parts = self.parts(now);
@@ -187,6 +189,8 @@ impl Machine {
             return;
         };
         parts.cx.emit(Event::PeerDisconnected { peer });
+        let left = parts.cx.links.peers().count();
+        parts.publisher.link_lost(&mut parts.cx, left);
         parts.join.disconnected(&mut parts.cx, peer);
         if last.server {
             parts.topology.disconnected(&mut parts.cx, peer, &link, last.addresses);
@@ -247,7 +251,10 @@ impl Machine {
         }
         let ready = self.is_ready();
         let mut parts = self.parts(now);
-        parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready);
+        if parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready) {
+            // Whoever comes back may bring a part of the network that has not heard of this node's offers.
+            parts.publisher.alarm(&mut parts.cx);
+        }
         parts.join.identified(&mut parts.cx, peer, &known);
     }
 }

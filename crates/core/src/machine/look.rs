@@ -74,6 +74,18 @@ pub struct Stats {
     pub lost: usize,
     /// What the DHT has counted.
     pub dht: Counters,
+    /// Finds that found something, by the layer that answered first, in the order of [`Layer::ALL`](crate::find::Layer::ALL).
+    pub finds_by_layer: [u64; 5],
+    /// Finds that were answered from the cache without asking the network.
+    pub cache_hits: u64,
+    /// Finds for which the cache was asked and the network had to be asked as well.
+    pub cache_misses: u64,
+    /// Names in the cache.
+    pub cached_services: usize,
+    /// Bytes they take.
+    pub cached_bytes: usize,
+    /// Relays and DHT servers that are remembered.
+    pub remembered_peers: usize,
 }
 
 /// Why a peer is reachable, or is not.
@@ -129,6 +141,12 @@ impl Machine {
             routing_table: self.dht.table.len(),
             lost: self.topology.lost(),
             dht: self.dht.counters().clone(),
+            finds_by_layer: self.finds.counts.by_layer,
+            cache_hits: self.finds.counts.hits,
+            cache_misses: self.finds.counts.misses,
+            cached_services: self.cache.services.len(),
+            cached_bytes: self.cache.services.bytes(),
+            remembered_peers: self.cache.peers.len(),
             ..self.stats.clone()
         }
     }

@@ -65,7 +65,7 @@ impl Machine {
         let mut parts = self.parts(now);
         parts.publisher.advance(&mut parts.cx, parts.dht, ready);
         parts.dht.advance(&mut parts.cx);
-        self.hand_round_news(now);
+        self.settle_finds(now);
         self.end_overdue_orders(now);
         if self.status.state != State::Closed {
             self.remember(now);
@@ -77,41 +77,41 @@ impl Machine {
             let state = self.status.state;
             let mut parts = self.parts(now);
             match news {
-                News::Bundle(lookup, bundle) => parts.finds.found(&parts.cx, lookup, &bundle),
+                News::Bundle(lookup, bundle) => parts.finds.found(&mut parts.cx, lookup, &bundle),
                 News::Addresses(lookup, record) => {
                     parts.openings.addresses(&mut parts.cx, parts.dht, lookup, &record.record().addresses);
                 }
                 News::Answer(peer) => {
                     if matches!(state, State::Joining | State::Offline) {
                         parts.join.tell(&mut parts.cx, peer, JoinStage::DhtAnswered);
+                        if state == State::Offline {
+                            parts.publisher.alarm(&mut parts.cx);
+                        }
                         self.set_status(State::Ready, None);
                         self.joined(now);
                     }
                 }
                 News::LookedUp(lookup, walk) => {
+                    parts.publisher.walked(&mut parts.cx, walk);
                     if parts.topology.looked_up(&mut parts.cx, lookup, walk.answers) {
                         continue;
                     }
                     parts.openings.looked_up(&mut parts.cx, parts.dht, lookup);
-                    if let Some(finished) = parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0) {
-                        self.finish_find(finished, now);
-                    }
+                    parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0);
                 }
-                News::Placed(placement, placed) => parts.publisher.placed(&mut parts.cx, placement, placed),
+                News::Placed(placement, placed, holders) => {
+                    parts.publisher.placed(&mut parts.cx, placement, placed, holders);
+                }
+                News::Probed(probe, probed) => parts.publisher.probed(&mut parts.cx, probe, probed),
                 News::Misbehaved(peer, reason) => {
                     parts.cx.emit(Event::Warning { code: "MISBEHAVED", message: format!("{peer}: {reason}") });
                 }
             }
         }
-        let mut parts = self.parts(now);
-        for finished in parts.finds.overdue(&mut parts.cx) {
-            self.finish_find(finished, now);
-        }
     }
 
     pub(super) fn joined(&mut self, now: Now) {
         let mut parts = self.parts(now);
-        parts.finds.ask(&mut parts.cx, parts.dht);
         parts.publisher.advance(&mut parts.cx, parts.dht, true);
         let waiting: Vec<_> =
             self.orders.iter().filter(|(_, order)| order.kind == OrderKind::Join).map(|(op, _)| *op).collect();

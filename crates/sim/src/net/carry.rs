@@ -100,6 +100,10 @@ impl Net {
         if !self.has(id, wire) {
             return self.tell(id, Input::RequestFailed { request, reason: "the connection is closed".to_owned() });
         }
+        if self.watches() {
+            let to = self.wires[&wire].other(id);
+            self.watch_request(id, self.nodes[to.0].peer, request, &message);
+        }
         let node = &mut self.nodes[id.0];
         node.traffic.requests += 1;
         node.traffic.request_bytes += message.len() as u64;

@@ -111,6 +111,11 @@ impl Net {
             node.books.replies.insert(request, answer.ok());
             return;
         }
+        if let Ok(message) = &answer
+            && self.watches()
+        {
+            self.watch_answer(id, request, message);
+        }
         self.tell(
             id,
             match answer {
