@@ -189,8 +189,10 @@ impl Machine {
             return;
         };
         parts.cx.emit(Event::PeerDisconnected { peer });
-        let left = parts.cx.links.peers().count();
-        parts.publisher.link_lost(&mut parts.cx, left);
+        if last.server && !link.released {
+            let left = parts.cx.links.servers();
+            parts.publisher.link_lost(&mut parts.cx, left);
+        }
         parts.join.disconnected(&mut parts.cx, peer);
         if last.server {
             parts.topology.disconnected(&mut parts.cx, peer, &link, last.addresses);
