@@ -70,8 +70,6 @@ pub struct Stats {
     pub stored_bytes: usize,
     /// Peers in the routing table.
     pub routing_table: usize,
-    /// Servers of this network that were linked, vanished, and are looked for.
-    pub lost: usize,
     /// What the DHT has counted.
     pub dht: Counters,
     /// Finds that found something, by the layer that answered first, in the order of [`Layer::ALL`](crate::find::Layer::ALL).
@@ -86,6 +84,8 @@ pub struct Stats {
     pub cached_bytes: usize,
     /// Relays and DHT servers that are remembered.
     pub remembered_peers: usize,
+    /// Servers of this network that were linked, vanished, and are looked for.
+    pub lost: usize,
 }
 
 /// Why a peer is reachable, or is not.
@@ -139,7 +139,6 @@ impl Machine {
             stored_services: self.dht.store.services(),
             stored_bytes: self.dht.store.bytes(),
             routing_table: self.dht.table.len(),
-            lost: self.topology.lost(),
             dht: self.dht.counters().clone(),
             finds_by_layer: self.finds.counts.by_layer,
             cache_hits: self.finds.counts.hits,
@@ -147,6 +146,7 @@ impl Machine {
             cached_services: self.cache.services.len(),
             cached_bytes: self.cache.services.bytes(),
             remembered_peers: self.cache.peers.len(),
+            lost: self.topology.lost(),
             ..self.stats.clone()
         }
     }

@@ -307,9 +307,7 @@ impl Net {
         if known.ends.iter().any(|end| end.open) {
             self.send(id, wire, 1, Packet::Close);
         } else {
-            let via = self.wires.get(&wire).and_then(|known| known.via);
             self.forget_wire(wire);
-            via.into_iter().for_each(|via| self.circuit(via, -1));
         }
         self.drop_end(id, other, wire);
         if told {
@@ -325,6 +323,9 @@ impl Net {
             if let Some(under) = self.wires.get_mut(&under) {
                 under.circuits.retain(|circuit| *circuit != wire);
             }
+        }
+        if let Some(via) = known.via {
+            self.circuit(via, -1);
         }
     }
 
