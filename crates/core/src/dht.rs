@@ -470,6 +470,7 @@ pub struct Counters {
 }
 
 fn send(cx: &mut Context<'_>, id: RequestId, request: &InFlight, connection: ConnectionId) {
+    cx.links.used(&request.peer, cx.now.elapsed);
     cx.outputs.push_back(Output::Request {
         request: id,
         peer: request.peer,

@@ -45,6 +45,12 @@ impl Net {
         self.nodes[relay.0].addresses.first().cloned().expect("only relays listen")
     }
 
+    /// How many connections of two nodes stand, as the first sees it.
+    pub fn links_between(&self, id: NodeId, other: NodeId) -> usize {
+        let wires = self.nodes[id.0].books.wires.iter();
+        wires.filter(|wire| self.wires.get(wire).is_some_and(|known| known.other(id) == other)).count()
+    }
+
     /// A node's wall clock.
     pub fn unix_ms(&self, id: NodeId) -> u64 {
         self.nodes[id.0].clock.now(self.now).unix_ms
