@@ -7,10 +7,14 @@ use multiaddr::Multiaddr;
 use openred_core::{
     Machine,
     event::{Event, State},
+    name::ServiceTarget,
 };
 
 use super::{Net, orders::Order};
-use crate::node::{Mind, NodeId, Traffic};
+use crate::{
+    node::{Hearing, Mind, NodeId, Traffic},
+    wire::Hops,
+};
 
 impl Net {
     /// The machine of a running node.
@@ -40,6 +44,20 @@ impl Net {
         &self.nodes[id.0].keypair
     }
 
+    /// How many connections a node has.
+    pub fn links_of(&self, id: NodeId) -> usize {
+        self.nodes[id.0].books.wires.len()
+    }
+
+    /// What a node answers a directory's client about a service, if it knows anything.
+    pub fn bundle(&self, id: NodeId, target: &ServiceTarget) -> Option<Vec<u8>> {
+        let node = &self.nodes[id.0];
+        match &node.mind {
+            Mind::Machine(machine) => machine.bundle(target, node.clock.now(self.now)),
+            _ => None,
+        }
+    }
+
     /// Where a relay listens.
     pub fn address(&self, relay: NodeId) -> Multiaddr {
         self.nodes[relay.0].addresses.first().cloned().expect("only relays listen")
@@ -63,6 +81,16 @@ impl Net {
     /// Whether a node is running.
     pub fn is_alive(&self, id: NodeId) -> bool {
         self.nodes[id.0].is_alive()
+    }
+
+    /// Whether a node is running, hears and is heard.
+    pub fn is_heard(&self, id: NodeId) -> bool {
+        self.is_alive(id) && self.nodes[id.0].hearing == Hearing::default()
+    }
+
+    /// Whether no silence and no cut stands between two nodes.
+    pub fn hear_each_other(&self, one: NodeId, other: NodeId) -> bool {
+        !self.blocked(Hops::two(one, other).times(2))
     }
 
     /// Whether a node has joined.
