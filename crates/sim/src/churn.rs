@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use fastrand::Rng;
 
-use crate::{Net, NodeId};
+use crate::{Net, NodeId, crowd::Crowd};
 
 /// Shape of the Weibull distribution of session lengths.
 pub const SHAPE: f64 = 0.5;
@@ -82,10 +82,11 @@ impl Churn {
         self.due.keys().next().map(|(at, _)| *at)
     }
 
-    /// Lets those leave and come back whose time has come.
-    pub fn turn(&mut self, net: &mut Net) {
-        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= net.now()) {
+    /// Lets those leave and come back whose time has come. Who comes back offers again what it offered.
+    pub fn turn(&mut self, crowd: &mut Crowd) {
+        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= crowd.net.now()) {
             let node = entry.remove();
+            let net = &mut crowd.net;
             let pause = if net.is_alive(node) {
                 self.departures += 1;
                 if self.rng.f64() < self.sessions.silent {
@@ -101,20 +102,21 @@ impl Churn {
                 } else {
                     net.restart(node)
                 }
+                crowd.offer_again(node);
                 self.sessions.session(&mut self.rng)
             };
-            self.plan(net.now() + pause, node);
+            self.plan(crowd.net.now() + pause, node);
         }
     }
 
     /// Lets this much time pass, with comings and goings.
-    pub fn run_for(&mut self, net: &mut Net, time: Duration) {
-        let end = net.now() + time;
+    pub fn run_for(&mut self, crowd: &mut Crowd, time: Duration) {
+        let end = crowd.net.now() + time;
         while let Some(at) = self.next().filter(|at| *at <= end) {
-            net.run_for(at.saturating_sub(net.now()));
-            self.turn(net);
+            crowd.net.run_for(at.saturating_sub(crowd.net.now()));
+            self.turn(crowd);
         }
-        net.run_for(end.saturating_sub(net.now()));
+        crowd.net.run_for(end.saturating_sub(crowd.net.now()));
     }
 
     fn plan(&mut self, at: Duration, node: NodeId) {

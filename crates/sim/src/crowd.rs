@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use fastrand::Rng;
-use openred_core::{Outcome, find::Layer};
+use openred_core::{Outcome, dht::key::Key, find::Layer};
 
 use crate::{Net, NodeId, Order, Time};
 
@@ -111,7 +111,32 @@ impl Crowd {
     /// A client that is configured with three relays.
     pub fn client(&mut self) -> NodeId {
         let known = self.some_relays(3);
-        self.net.client(&known)
+        let client = self.net.client(&known);
+        self.net.latency.at_home(client);
+        client
+    }
+
+    /// A provider that has started again offers what it offered before.
+    pub fn offer_again(&mut self, provider: NodeId) {
+        let mine = self.services.iter().filter(|service| service.provider == provider && !service.withdrawn);
+        let names: Vec<_> = mine.map(|service| service.name.clone()).collect();
+        for name in names {
+            self.net.provide(provider, &name);
+        }
+    }
+
+    /// How many relays that live hold a service's record.
+    pub fn holders(&self, service: usize) -> usize {
+        let name = self.services[service].name.parse().expect("a service's name");
+        let key = Key::service(&Default::default(), &name);
+        let holds =
+            |relay: &&NodeId| self.net.is_heard(**relay) && self.net.machine(**relay).store().value(&key).is_some();
+        self.relays.iter().filter(holds).count()
+    }
+
+    /// The services that are offered by somebody who lives.
+    pub fn living(&self) -> Vec<usize> {
+        (0..self.services.len()).filter(|service| self.is_offered(*service)).collect()
     }
 
     /// Lets a node offer a service.
@@ -158,7 +183,7 @@ impl Crowd {
     /// Lets finders look for this many services whose providers live.
     pub fn ask_living(&mut self, finds: usize) -> Asked {
         let finders: Vec<_> = self.finders.iter().copied().filter(|finder| self.net.is_heard(*finder)).collect();
-        let living: Vec<_> = (0..self.services.len()).filter(|service| self.is_offered(*service)).collect();
+        let living = self.living();
         let mut asked = Asked::default();
         if finders.is_empty() || living.is_empty() {
             return asked;
@@ -169,6 +194,11 @@ impl Crowd {
             asked.orders.push((self.net.seek(finder, &self.services[service].name), service));
         }
         asked
+    }
+
+    /// Lets one node look for one service.
+    pub fn ask_one(&mut self, finder: NodeId, service: usize) -> Asked {
+        Asked { orders: vec![(self.net.seek(finder, &self.services[service].name), service)] }
     }
 
     /// Whether a service's provider lives, is heard, and offers it.
@@ -215,6 +245,13 @@ impl Crowd {
     pub fn probe(&mut self, finds: usize) -> Told {
         let asked = self.ask_living(finds);
         self.tell(asked)
+    }
+}
+
+impl Asked {
+    /// Adds other finds.
+    pub fn add(&mut self, other: Asked) {
+        self.orders.extend(other.orders);
     }
 }
 

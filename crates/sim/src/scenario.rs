@@ -42,7 +42,7 @@
 //! `cargo run --release -p openred-sim -- scenario FILE [--seed N] [--small]`. A seed that failed joins the file's seeds.
 
 pub mod liars;
-mod run;
+pub(crate) mod run;
 
 use serde::Deserialize;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{
-    Machine,
+    Machine, Role,
     event::{Event, State},
     name::ServiceTarget,
 };
@@ -42,6 +42,12 @@ impl Net {
     /// A node's key, for signing what it would not.
     pub fn keypair(&self, id: NodeId) -> &Keypair {
         &self.nodes[id.0].keypair
+    }
+
+    /// How many relays a node is connected to directly that live and are heard.
+    pub fn living_relays_of(&self, id: NodeId) -> usize {
+        let others = self.nodes[id.0].books.direct.keys();
+        others.filter(|other| self.nodes[other.0].config.role == Role::Relay && self.is_heard(**other)).count()
     }
 
     /// How many connections a node has.

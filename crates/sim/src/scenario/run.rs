@@ -35,7 +35,7 @@ pub fn run(scenario: &Scenario, population: Population, seed: u64) -> Vec<Held> 
     let mut waiting = Vec::new();
     for (at, step) in steps {
         let left = (start + at).saturating_sub(crowd.net.now());
-        pass(&mut crowd.net, &mut churn, left);
+        pass(&mut crowd, &mut churn, left);
         match step {
             Step::Event(act) => befall(&mut crowd, act, &mut churn, seed),
             Step::Check(check) => {
@@ -47,7 +47,7 @@ pub fn run(scenario: &Scenario, population: Population, seed: u64) -> Vec<Held> 
             }
         }
     }
-    pass(&mut crowd.net, &mut churn, Duration::from_secs(10));
+    pass(&mut crowd, &mut churn, Duration::from_secs(10));
     waiting.into_iter().map(|(check, asked)| held(&mut crowd, check, asked)).collect()
 }
 
@@ -56,10 +56,10 @@ enum Step<'a> {
     Check(&'a Check),
 }
 
-fn pass(net: &mut Net, churn: &mut Option<Churn>, time: Duration) {
+fn pass(crowd: &mut Crowd, churn: &mut Option<Churn>, time: Duration) {
     match churn {
-        Some(churn) => churn.run_for(net, time),
-        None => net.run_for(time),
+        Some(churn) => churn.run_for(crowd, time),
+        None => crowd.net.run_for(time),
     }
 }
 
@@ -96,7 +96,7 @@ fn befall(crowd: &mut Crowd, act: &Act, churn: &mut Option<Churn>, seed: u64) {
         Act::Silence(those) => each(crowd, those, Net::silence),
         Act::Mute(those) => each(crowd, those, Net::mute),
         Act::Deafen(those) => each(crowd, those, Net::deafen),
-        Act::Cut { parts } => cut(crowd, parts),
+        Act::Cut { parts } => drop(cut(crowd, parts)),
         Act::Heal {} => crowd.net.heal(),
         Act::Withdraw { part } => {
             let count = portion(*part, crowd.services.len());
@@ -158,8 +158,8 @@ pub(crate) fn chosen(crowd: &mut Crowd, those: &Those) -> Vec<NodeId> {
     chosen
 }
 
-/// Cuts the network into islands of these parts.
-fn cut(crowd: &mut Crowd, parts: &[f64]) {
+/// Cuts the network into islands of these parts; who stands on which.
+pub(crate) fn cut(crowd: &mut Crowd, parts: &[f64]) -> Vec<Vec<NodeId>> {
     let whole: f64 = parts.iter().sum();
     let mut kinds = [crowd.relays.clone(), Vec::new(), crowd.finders.clone()];
     kinds[1] = crowd.services.iter().map(|service| service.provider).collect();
@@ -178,4 +178,5 @@ fn cut(crowd: &mut Crowd, parts: &[f64]) {
     for island in &islands[1..] {
         crowd.net.partition(island);
     }
+    islands
 }
