@@ -17,8 +17,10 @@ pub mod table;
 
 mod diversity;
 mod lookups;
+mod neighbourhood;
 pub(crate) mod patience;
 mod placements;
+mod probes;
 mod serving;
 
 use std::{collections::VecDeque, time::Duration};
@@ -37,6 +39,7 @@ use key::{Key, Position};
 use lookups::Lookup;
 use patience::{Dials, Estimate};
 use placements::Placement;
+use probes::Probe;
 use store::Store;
 use table::Table;
 
@@ -62,6 +65,10 @@ pub(crate) struct LookupId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlacementId(u64);
 
+/// One question to some holders, whether they hold something still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ProbeId(u64);
+
 /// What a lookup gathers.
 #[derive(Clone, Debug)]
 pub(crate) enum Want {
@@ -84,8 +91,10 @@ pub(crate) enum News {
     Answer(PeerId),
     /// A lookup has ended.
     LookedUp(LookupId, Walk),
-    /// A placement reached its write quorum, or ended without one.
-    Placed(PlacementId, Placed),
+    /// A placement reached its write quorum, or ended without one; these hold it so far.
+    Placed(PlacementId, Placed, Vec<PeerAddresses>),
+    /// A probe has ended.
+    Probed(ProbeId, Probed),
     /// A peer broke the protocol or sent what cannot be believed.
     Misbehaved(PeerId, String),
 }
@@ -114,6 +123,15 @@ pub(crate) struct Placed {
     pub(crate) asked: usize,
 }
 
+/// How a probe went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probed {
+    /// Holders that have what was expected.
+    pub(crate) held: usize,
+    /// Holders that were asked.
+    pub(crate) asked: usize,
+}
+
 impl Placed {
     /// More than half of those asked, and at least one.
     pub(crate) fn is_quorum(self) -> bool {
@@ -125,6 +143,7 @@ impl Placed {
 enum Purpose {
     Lookup(LookupId),
     Placement(PlacementId),
+    Probe(ProbeId),
     /// A repair, or a value for a slow holder: nobody waits for the answer.
     Courtesy,
 }
@@ -150,6 +169,9 @@ pub(crate) struct Dht {
     server: bool,
     lookups: Map<LookupId, Lookup>,
     placements: Map<PlacementId, Placement>,
+    /// Placements that wait for a walk, in the order of the key space.
+    queue: Set<(Position, PlacementId)>,
+    probes: Map<ProbeId, Probe>,
     requests: Map<RequestId, InFlight>,
     /// Who let something go unanswered, and until when it is not dialled in vain again.
     suspects: Map<PeerId, Duration>,
@@ -169,6 +191,8 @@ impl Dht {
             server,
             lookups: Map::new(),
             placements: Map::new(),
+            queue: Set::new(),
+            probes: Map::new(),
             requests: Map::new(),
             suspects: Map::new(),
             dials: Dials::default(),
@@ -254,12 +278,19 @@ impl Dht {
         match Response::decode(&request.request, message) {
             Ok(response) => match request.purpose {
                 Purpose::Lookup(lookup) => self.lookup_answered(cx, lookup, request.peer, response),
-                Purpose::Placement(placement) => self.placement_answered(placement, id, true),
+                Purpose::Placement(placement) => self.placement_answered(placement, id, Some(request.peer)),
+                Purpose::Probe(probe) => {
+                    let value = match &response {
+                        Response::GetValue { value, .. } => value.as_deref(),
+                        _ => None,
+                    };
+                    self.probe_answered(cx, probe, id, request.peer, Some(value));
+                }
                 Purpose::Courtesy => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
-                self.charge(request.purpose, id, request.peer);
+                self.charge(cx, request.purpose, id, request.peer);
             }
         }
         self.advance(cx);
@@ -269,7 +300,7 @@ impl Dht {
     pub(crate) fn sent(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else { return };
         if let Purpose::Placement(placement) = request.purpose {
-            self.placement_answered(placement, id, true);
+            self.placement_answered(placement, id, Some(request.peer));
         }
         self.advance(cx);
     }
@@ -277,7 +308,7 @@ impl Dht {
     /// A request could not be sent or was reset.
     pub(crate) fn request_failed(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else { return };
-        self.charge(request.purpose, id, request.peer);
+        self.charge(cx, request.purpose, id, request.peer);
         self.advance(cx);
     }
 
@@ -294,13 +325,19 @@ impl Dht {
             if let Some(request) = self.requests.remove(&id) {
                 self.suspect(request.peer);
                 self.table.failed(&request.peer);
-                self.charge(request.purpose, id, request.peer);
+                self.charge(cx, request.purpose, id, request.peer);
             }
         }
         let lookups: Vec<_> = self.lookups.keys().copied().collect();
         for id in lookups {
             self.advance_lookup(cx, id);
         }
+        self.walk_for_placements(cx);
+    }
+
+    /// Whether a request is on its way over a connection.
+    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
+        self.requests.values().any(|request| request.connection == Some(connection))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
@@ -310,14 +347,15 @@ impl Dht {
     }
 
     /// Books a failure where it belongs.
-    fn charge(&mut self, purpose: Purpose, id: RequestId, peer: PeerId) {
+    fn charge(&mut self, cx: &mut Context<'_>, purpose: Purpose, id: RequestId, peer: PeerId) {
         match purpose {
             Purpose::Lookup(lookup) => {
                 if let Some(lookup) = self.lookups.get_mut(&lookup) {
                     lookup.query.failed(&peer);
                 }
             }
-            Purpose::Placement(placement) => self.placement_answered(placement, id, false),
+            Purpose::Placement(placement) => self.placement_answered(placement, id, None),
+            Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
             Purpose::Courtesy => {}
         }
     }

@@ -89,11 +89,13 @@ impl Join {
 
     /// Takes up relays that served well in an earlier life, best first.
     pub(crate) fn remember(&mut self, cx: &mut Context<'_>, peers: impl IntoIterator<Item = (PeerId, Vec<Multiaddr>)>) {
+        let backoff = self.others_backoff();
         let new = peers.into_iter().filter(|(_, addresses)| !addresses.is_empty()).map(|(peer, addresses)| {
             let text = format!("{}/p2p/{peer}", addresses[0]);
-            (text, Source::Remembered, Some(peer), addresses)
+            Attempt::new(text, Source::Remembered, Some(peer), addresses, cx.now.elapsed, backoff)
         });
-        self.add(cx, new.collect(), false);
+        let new = new.collect();
+        self.add(cx, new, false);
     }
 
     /// Takes up the relays of a list.
@@ -104,14 +106,24 @@ impl Join {
             of if of == region => Source::OwnRegion,
             _ => Source::Elsewhere,
         };
+        let backoff = self.others_backoff();
         let new = list.entries().iter().map(|entry| {
             let address = &entry.address;
-            (address.to_string(), source(&entry.region), address.peer, vec![address.multiaddr.clone()])
+            let addresses = vec![address.multiaddr.clone()];
+            let (text, source) = (address.to_string(), source(&entry.region));
+            let mut attempt = Attempt::new(text, source, address.peer, addresses, cx.now.elapsed, backoff);
+            attempt.region.clone_from(&entry.region);
+            attempt
         });
-        self.add(cx, new.collect(), true);
+        let new = new.collect();
+        self.add(cx, new, true);
     }
 
-    fn add(&mut self, cx: &mut Context<'_>, new: Vec<(String, Source, Option<PeerId>, Vec<Multiaddr>)>, by_lot: bool) {
+    fn others_backoff(&self) -> (Duration, Duration) {
+        (self.backoff.0, OTHERS_BACKOFF.max(self.backoff.1))
+    }
+
+    fn add(&mut self, cx: &mut Context<'_>, new: Vec<Attempt>, by_lot: bool) {
         let mut peers: Set<PeerId> = Set::new();
         let mut addresses: Set<Multiaddr> = Set::new();
         let mut groups: Map<(Source, Vec<u8>), usize> = Map::new();
@@ -122,20 +134,19 @@ impl Join {
                 *groups.get_or_insert_with((known.source, group), || 0) += 1;
             }
         }
-        let backoff = (self.backoff.0, OTHERS_BACKOFF.max(self.backoff.1));
-        for (position, (text, source, peer, at)) in (0..).zip(new) {
+        for (position, mut attempt) in (0..).zip(new) {
+            let peer = attempt.expected;
             let known = peer.is_some_and(|peer| peer == cx.local || !peers.insert(peer));
             // An address without a peer id may lead to anybody, but not to somebody new twice.
-            if known || (peer.is_none() && at.iter().all(|address| addresses.contains(address))) {
+            if known || (peer.is_none() && attempt.addresses.iter().all(|address| addresses.contains(address))) {
                 continue;
             }
-            addresses.extend(at.iter().cloned());
+            addresses.extend(attempt.addresses.iter().cloned());
             if self.attempts.len() - self.configured >= MAX_OTHERS && !self.make_room() {
                 return;
             }
-            let mut attempt = Attempt::new(text, source, peer, at, cx.now.elapsed, backoff);
             let nth = match attempt.group() {
-                Some(group) => groups.get_or_insert_with((source, group), || 0),
+                Some(group) => groups.get_or_insert_with((attempt.source, group), || 0),
                 None => &mut 0,
             };
             attempt.rank = (*nth, if by_lot { cx.rng.u32(..) } else { position });

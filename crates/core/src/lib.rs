@@ -36,6 +36,7 @@ mod links;
 mod machine;
 mod orders;
 mod reservations;
+mod topology;
 
 pub mod address;
 pub mod bootstrap;

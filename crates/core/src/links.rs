@@ -36,6 +36,10 @@ pub(crate) struct Link {
     pub(crate) outbound: bool,
     /// When the link came to be.
     pub(crate) since: Now,
+    /// What the shell says runs on it: service streams, and at a relay circuits. None until it said anything.
+    pub(crate) streams: Option<usize>,
+    /// Whether this node has closed it because it does not need it.
+    pub(crate) released: bool,
     /// Whether the last ping on it went unanswered.
     silent: bool,
     /// When the last ping came back; none before the first, since not every peer answers pings.
@@ -83,7 +87,12 @@ pub(crate) struct Links {
 
 impl Link {
     pub(crate) fn new(peer: PeerId, address: Multiaddr, path: Path, outbound: bool, since: Now) -> Self {
-        Self { peer, address, path, outbound, since, silent: false, heard: None }
+        Self { peer, address, path, outbound, since, streams: None, released: false, silent: false, heard: None }
+    }
+
+    /// Whether it is believed dead.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
     }
 }
 
@@ -97,16 +106,36 @@ impl Links {
         first
     }
 
-    /// A link ended; true if it was the peer's last.
-    pub(crate) fn disconnected(&mut self, connection: ConnectionId) -> bool {
-        let Some(link) = self.links.remove(&connection) else { return false };
-        let Some(peer) = self.peers.get_mut(&link.peer) else { return false };
+    /// A link ended; what it was, and what is known of its peer if it was the last one.
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId) -> Option<(Link, Option<Peer>)> {
+        let link = self.links.remove(&connection)?;
+        let peer = self.peers.get_mut(&link.peer)?;
         peer.links.remove(&connection);
-        let last = peer.links.is_empty();
-        if last {
-            self.peers.remove(&link.peer);
+        let last = if peer.links.is_empty() { self.peers.remove(&link.peer) } else { None };
+        Some((link, last))
+    }
+
+    /// What runs on a connection; whom it leads to.
+    pub(crate) fn carries(&mut self, connection: ConnectionId, streams: usize) -> Option<PeerId> {
+        let link = self.links.get_mut(&connection)?;
+        link.streams = Some(streams);
+        Some(link.peer)
+    }
+
+    /// A link is closed because it is not needed.
+    pub(crate) fn release(&mut self, connection: ConnectionId) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.released = true;
         }
-        last
+    }
+
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// How many connected peers serve the DHT.
+    pub(crate) fn servers(&self) -> usize {
+        self.peers.values().filter(|peer| peer.server).count()
     }
 
     pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, elapsed: Duration) {
@@ -164,7 +193,7 @@ impl Links {
             .flat_map(|peer| peer.links.iter())
             .filter_map(|id| self.links.get(id).map(|link| (*id, link)))
             .collect();
-        links.sort_by_key(|(id, link)| (link.silent, link.path, std::cmp::Reverse(*id)));
+        links.sort_by_key(|(id, link)| (link.released, link.silent, link.path, std::cmp::Reverse(*id)));
         links
     }
 

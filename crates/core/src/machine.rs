@@ -5,6 +5,7 @@
 //! randomness; two machines given the same inputs do the same.
 
 mod facts;
+mod finds;
 mod look;
 mod memory;
 mod orders;
@@ -24,7 +25,7 @@ use crate::{
     cache::Cache,
     config::{Config, Role},
     context::Context,
-    dht::{Dht, LookupId, store::Store},
+    dht::{Dht, store::Store},
     error::Error,
     event::{State, Status},
     find::Finds,
@@ -35,10 +36,14 @@ use crate::{
     publish::Publisher,
     reservations::Reservations,
     time::Now,
+    topology::{Topology, missing_company, seeks},
 };
 
 /// Addresses kept of one peer.
 const MAX_ADDRESSES: usize = 16;
+
+/// Remembered relays that a new life tries: enough that some live on after the loss of four fifths.
+const REMEMBERED: usize = 32;
 
 /// One node's decisions. See the crate's documentation for how a shell drives it.
 #[derive(Debug)]
@@ -50,6 +55,7 @@ pub struct Machine {
     cache: Cache,
     join: Join,
     lists: Lists,
+    topology: Topology,
     reservations: Reservations,
     dht: Dht,
     publisher: Publisher,
@@ -61,10 +67,6 @@ pub struct Machine {
     /// Addresses known to lead to this node without a relay.
     public: Vec<Multiaddr>,
     status: Status,
-    refresh: Option<LookupId>,
-    refresh_at: Option<Duration>,
-    /// When strangers may be dialled again for company.
-    company_at: Duration,
     stats: Stats,
     outputs: VecDeque<Output>,
 }
@@ -82,6 +84,7 @@ impl Machine {
             cache: Cache::new(&config.cache, &config.network, local),
             join: Join::new(&config.relays, config.join_backoff, now.elapsed),
             lists: Lists::new(&config.lists, !config.relays.is_empty() || !config.bootstrap.is_empty(), now.elapsed),
+            topology: Topology::default(),
             reservations: Reservations::default(),
             dht: Dht::new(local, server, store),
             publisher: Publisher::new(keypair),
@@ -91,15 +94,16 @@ impl Machine {
             clock: now,
             public: Vec::new(),
             status: Status { state: State::Joining, reason: None },
-            refresh: None,
-            refresh_at: None,
-            company_at: Duration::ZERO,
             stats: Stats::default(),
             outputs: VecDeque::new(),
             config,
         };
         machine.restore(now);
-        let Parts { mut cx, join, .. } = machine.parts(now);
+        let Parts { mut cx, join, topology, .. } = machine.parts(now);
+        let remembered = cx.cache.peers.best(REMEMBERED, now).into_iter().map(|known| (known.peer, known.addresses));
+        let remembered: Vec<_> = remembered.collect();
+        topology.remember(&mut cx, remembered.clone());
+        join.remember(&mut cx, remembered);
         let bootstrap = &cx.config.bootstrap;
         join.list(&mut cx, bootstrap);
         machine.advance(now);
@@ -120,19 +124,21 @@ impl Machine {
         let lacking = self.lacks_contacts();
         let join = self.join.next_deadline(lacking).into_iter().chain(self.lists.next_deadline(lacking)).min();
         let join = join.filter(|_| !closed);
-        let refresh = self.refresh_at.filter(|_| !closed);
+        let servers = self.links.servers();
+        let missing = self.is_ready() && missing_company(&self.config, servers, self.dht.table.len()) > 0;
+        let topology = self.topology.next_deadline(missing, seeks(&self.config, servers)).filter(|_| !closed);
         let reservation = self.reservations.next_deadline(self.wanted_reservations()).filter(|_| !closed);
         [
             (self.links.next_deadline().into_iter().chain(join).min(), Timer::Join),
-            (self.missing_company().map(|_| self.company_at), Timer::Company),
-            (self.dht.next_deadline().into_iter().chain(refresh).min(), Timer::Dht),
-            (self.finds.next_deadline(), Timer::Find),
+            (topology, Timer::Company),
+            (self.dht.next_deadline(), Timer::Dht),
+            (self.finds.next_deadline(&self.config.layers), Timer::Find),
             (self.publisher.next_deadline(self.is_ready() || closed), Timer::Publish),
             (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
             (self.dht.store.next_expiry(), Timer::Store),
-            (self.cache.memory.next_deadline().filter(|_| !closed), Timer::Cache),
+            (self.next_look_at_cache().filter(|_| !closed), Timer::Cache),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
         ]
         .into_iter()
@@ -154,6 +160,10 @@ impl Machine {
     /// Whether there is nobody whom this relay could join: it is a network of its own.
     fn is_alone(&self) -> bool {
         self.config.role == Role::Relay && self.join.is_alone() && self.lists.are_read()
+    }
+
+    fn next_look_at_cache(&self) -> Option<Duration> {
+        self.cache.memory.next_deadline().into_iter().chain(self.cache.services.next_deadline()).min()
     }
 
     fn wanted_reservations(&self) -> usize {
@@ -205,6 +215,7 @@ impl Machine {
             },
             join: &mut self.join,
             lists: &mut self.lists,
+            topology: &mut self.topology,
             reservations: &mut self.reservations,
             dht: &mut self.dht,
             publisher: &mut self.publisher,
@@ -219,6 +230,7 @@ struct Parts<'a> {
     cx: Context<'a>,
     join: &'a mut Join,
     lists: &'a mut Lists,
+    topology: &'a mut Topology,
     reservations: &'a mut Reservations,
     dht: &'a mut Dht,
     publisher: &'a mut Publisher,

@@ -1,5 +1,6 @@
 //! The network and its verbs.
 
+mod carries;
 mod carry;
 mod connect;
 mod exchange;

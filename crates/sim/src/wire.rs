@@ -39,6 +39,8 @@ pub(crate) struct End {
     pub(crate) known: bool,
     /// When the ping was sent that this side waits for.
     pub(crate) pinging: Option<Duration>,
+    /// Service streams on it, and circuits over it at their relay.
+    pub(crate) streams: usize,
 }
 
 /// What carries a relayed connection.
@@ -190,6 +192,8 @@ pub(crate) enum Packet {
         open: OpenId,
         status: Status,
     },
+    /// The opener has closed a stream.
+    StreamClosed,
     Reserve,
     ReserveAnswer {
         accepted: bool,

@@ -16,6 +16,7 @@ use libp2p_identity::PeerId;
 use super::{
     Dht, LookupId, News, PlacementId, Purpose, Walk, Want,
     key::Position,
+    neighbourhood::Neighbourhood,
     patience,
     query::{Next, Query, Standing},
 };
@@ -32,7 +33,8 @@ pub(super) struct Lookup {
     key: Vec<u8>,
     want: Want,
     pub(super) query: Query,
-    pub(super) placement: Option<PlacementId>,
+    /// For whom it walks to find holders, and how many.
+    pub(super) placement: Option<(PlacementId, usize)>,
     union: Option<Bundle>,
     /// What each holder that answered had.
     holders: Map<PeerId, Option<Bundle>>,
@@ -57,12 +59,17 @@ impl Dht {
         cx: &mut Context<'_>,
         key: Vec<u8>,
         want: Want,
-        placement: Option<PlacementId>,
+        placement: Option<(PlacementId, usize)>,
     ) -> LookupId {
         let id = LookupId(self.fresh_id());
         let target = Position::of(&key);
-        let start = self.table.closest(&target, cx.config.query.closest);
-        let query = Query::new(cx.config.query.clone(), cx.local, target, start);
+        let mut config = cx.config.query.clone();
+        if let Some((_, wanted)) = placement {
+            config.candidates += wanted - config.closest.min(wanted);
+            config.closest = wanted;
+        }
+        let start = self.table.closest(&target, config.closest);
+        let query = Query::new(config, cx.local, target, start);
         let mut lookup = Lookup { key, want, query, placement, union: None, holders: Map::new(), found: None };
         if self.server
             && let Some(value) = self.store.get(&lookup.key, cx.now)
@@ -119,10 +126,8 @@ impl Dht {
         self.drop_requests(cx, Purpose::Lookup(id));
         let walk = self.count(&lookup);
         match lookup.placement {
-            Some(placement) => {
-                self.store_at(cx, placement, lookup.query.closest().cloned().collect());
-                self.store_late(cx, placement, lookup.query.late().cloned().collect());
-                self.settle_placement(placement);
+            Some((placement, wanted)) => {
+                self.store_all(cx, placement, &Neighbourhood::of(&lookup.query, wanted));
             }
             None => {
                 self.repair(cx, &lookup);

@@ -33,6 +33,8 @@ pub(super) struct Attempt {
     /// As the application wrote it, or as it is written for people.
     pub(super) text: String,
     pub(super) source: Source,
+    /// Where a list says that it stands.
+    pub(super) region: String,
     pub(super) addresses: Vec<Multiaddr>,
     /// Who must answer, if that is known.
     pub(super) expected: Option<PeerId>,
@@ -78,7 +80,19 @@ impl Attempt {
     ) -> Self {
         let backoff = Backoff::new(backoff.0, backoff.1);
         let stage = Stage::Due(at);
-        Self { text, source, addresses, expected: peer, peer, stage, backoff, failures: 0, failure: None, rank: (0, 0) }
+        Self {
+            text,
+            source,
+            region: String::new(),
+            addresses,
+            expected: peer,
+            peer,
+            stage,
+            backoff,
+            failures: 0,
+            failure: None,
+            rank: (0, 0),
+        }
     }
 
     pub(super) fn is_configured(&self) -> bool {
@@ -136,6 +150,9 @@ impl Attempt {
         self.failure = None;
         self.failures = 0;
         self.backoff.reset();
+        if let Some(peer) = self.peer.filter(|_| !self.region.is_empty()) {
+            cx.cache.peers.stands_in(&peer, &self.region);
+        }
         self.tell(cx, JoinStage::Identified);
     }
 

@@ -85,7 +85,9 @@ impl Net {
             Output::CancelOpen { open } => {
                 let books = &mut self.nodes[id.0].books;
                 books.opens.remove(&open);
-                books.opened.remove(&open);
+                if let Some(wire) = books.opened.remove(&open) {
+                    self.stream_closed(id, wire);
+                }
             }
             Output::Done { op, outcome } => self.done(id, op, outcome),
             Output::Event(event) if self.keep_events => self.nodes[id.0].events.push((self.now, event)),

@@ -200,7 +200,7 @@ impl Net {
         for other in self.groups.get(&won.group).cloned().unwrap_or_default() {
             self.forget_attempt(other);
         }
-        let end = |node, known| End { node, open: true, known, pinging: None };
+        let end = |node, known| End { node, open: true, known, pinging: None, streams: 0 };
         let ends = [end(won.node, true), end(target, false)];
         self.wires.insert(wire, Wire { ends, via, circuits: Vec::new() });
         for under in via.into_iter().flat_map(|via| via.under) {
@@ -209,6 +209,9 @@ impl Net {
             }
         }
         self.hold_end(target, won.node, wire, via.is_some());
+        if let Some(via) = via {
+            self.circuit(via, 1);
+        }
         self.send(won.node, wire, 1, Packet::Connected { address: seen });
         let dial = won.dial.filter(|dial| self.nodes[won.node.0].books.dials.remove(dial).is_some());
         self.connected(won.node, wire, won.address, dial);
@@ -263,6 +266,7 @@ impl Net {
         let negotiated = self.travel(hops.times(2));
         self.after(negotiated, Happening::Ping { wire, node: id, missed: 0 });
         self.tell(id, Input::Connected { peer, connection: ConnectionId(wire.0), address, relayed, dial });
+        self.carries(id, wire, 0);
     }
 
     pub(super) fn fail_attempt(&mut self, attempt: AttemptId, reason: &str) {
@@ -319,6 +323,9 @@ impl Net {
             if let Some(under) = self.wires.get_mut(&under) {
                 under.circuits.retain(|circuit| *circuit != wire);
             }
+        }
+        if let Some(via) = known.via {
+            self.circuit(via, -1);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
 
 /// Ping interval and time limit of clients and of relays: the real shell's.
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(5));
-const RELAY_PING: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
+const RELAY_PING: (Duration, Duration) = (Duration::from_secs(7), Duration::from_secs(7));
 
 /// Time limit of a ping that needs a new stream, as each after a failure does: libp2p's for negotiating a stream.
 const PING_ANEW: Duration = Duration::from_secs(10);
@@ -58,6 +58,7 @@ impl Net {
             }
             Packet::OpenStream { open, name } => self.stream_asked(to, wire, open, &name),
             Packet::OpenAnswer { open, status } => self.stream_answered(to, open, status),
+            Packet::StreamClosed => self.carries(to, wire, -1),
             Packet::Reserve => self.reservation_asked(to, from, wire),
             Packet::ReserveAnswer { accepted } => self.reservation_answered(to, wire, peer, accepted),
         }
@@ -127,6 +128,9 @@ impl Net {
     fn stream_asked(&mut self, id: NodeId, wire: WireId, open: OpenId, name: &ServiceName) {
         let known = self.nodes[id.0].books.handlers.contains(name);
         let status = if known { Status::Ok } else { Status::NotFound };
+        if known {
+            self.carries(id, wire, 1);
+        }
         self.send(id, wire, 1, Packet::OpenAnswer { open, status });
     }
 
@@ -135,6 +139,7 @@ impl Net {
         let Some(wire) = books.opens.remove(&open) else { return };
         if status == Status::Ok {
             books.opened.insert(open, wire);
+            self.carries(id, wire, 1);
             self.tell(id, Input::Opened { open });
         } else {
             self.tell(id, Input::OpenRefused { open, status, message: String::new() });

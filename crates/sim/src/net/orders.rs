@@ -85,9 +85,16 @@ impl Net {
 
     /// Begins to look for a name or `name@<peer id>`.
     pub fn seek(&mut self, id: NodeId, target: &str) -> Order {
+        self.seek_with(id, target, |_| {})
+    }
+
+    /// Begins to look for a name with other options than the default.
+    pub fn seek_with(&mut self, id: NodeId, target: &str, set: impl FnOnce(&mut FindOptions)) -> Order {
+        let mut options = FindOptions::default();
+        set(&mut options);
         let target = target.parse().expect("a service's name");
         self.order(id, format!("find {target:?}"), LIMIT, |machine, op, now| {
-            machine.find(op, target, FindOptions::default(), now);
+            machine.find(op, target, options, now);
         })
     }
 
@@ -100,6 +107,16 @@ impl Net {
         self.try_find(id, target).unwrap_or_else(|error| panic!("{id} finds {target}: {error}"))
     }
 
+    /// Looks for a name in the network, whatever the node remembers.
+    ///
+    /// # Panics
+    ///
+    /// If the node cannot ask.
+    pub fn ask(&mut self, id: NodeId, target: &str) -> Found {
+        let order = self.seek_with(id, target, |options| options.max_age = Duration::ZERO);
+        self.wait(order).map(found).unwrap_or_else(|error| panic!("{id} asks for {target}: {error}"))
+    }
+
     /// Looks for a name.
     pub fn try_find(&mut self, id: NodeId, target: &str) -> Result<Found, Error> {
         let order = self.seek(id, target);
@@ -109,6 +126,11 @@ impl Net {
     /// The nodes that this node finds under a name, in the order of their making.
     pub fn providers(&mut self, id: NodeId, target: &str) -> Vec<NodeId> {
         let found = self.find(id, target);
+        self.providers_of(&found)
+    }
+
+    /// The nodes that were found, in the order of their making.
+    pub fn providers_of(&self, found: &Found) -> Vec<NodeId> {
         let mut providers: Vec<_> = found.records.iter().map(|found| self.by_peer[&found.record.provider]).collect();
         providers.sort();
         providers
