@@ -19,7 +19,7 @@ story('a page of js-libp2p dials ours', async (world) => {
   assert.equal(dialled.limited, false)
   await ours.evaluate((peer) => node.closeConnections(peer, true), await theirs.evaluate(() => node.peerId.toString()))
   const echoed = await theirs.evaluate(async ({ peer, length }) => {
-    const connection = node.getConnections().find((connection) => connection.remotePeer.toString() === peer && connection.remoteAddr.toString().includes('/webrtc'))
+    const connection = node.getConnections().find((connection) => connection.remotePeer.toString() === peer && connection.remoteAddr.toString().includes('/p2p-circuit/webrtc/'))
     const stream = await connection.newStream('/rig/all')
     const bytes = story.pattern(length)
     const parts = []

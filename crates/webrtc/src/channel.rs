@@ -18,7 +18,7 @@ use libp2p_webrtc_utils::{Closing, DataChannel};
 use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, closure::Closure};
 
-use crate::{Error, js};
+use crate::js;
 
 /// Bytes that may wait in the browser for one channel before writing stops. A guess: enough that the sender is never
 /// idle between two turns of the event loop, 10 ms apart at 25 MB/s.
@@ -176,17 +176,16 @@ impl Channel {
         Rc::downgrade(&self.0.shared)
     }
 
-    /// Resolves once the channel is open.
-    pub(crate) async fn opened(&self) -> Result<(), Error> {
+    /// Resolves once the channel is open, or is closed already.
+    pub(crate) async fn opened(&self) {
         future::poll_fn(|cx| match self.0.shared.phase() {
             Phase::Opening => {
                 self.0.shared.wait(cx);
                 Poll::Pending
             }
-            Phase::Open => Poll::Ready(Ok(())),
-            Phase::Closed | Phase::Broken(_) => Poll::Ready(Err(Error::Lost("a channel was closed before it opened"))),
+            Phase::Open | Phase::Closed | Phase::Broken(_) => Poll::Ready(()),
         })
-        .await
+        .await;
     }
 }
 

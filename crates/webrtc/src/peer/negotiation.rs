@@ -84,10 +84,14 @@ async fn negotiate(role: Role, mut stream: Stream, ice_servers: &[String]) -> Re
     }
     signalling.handle_connected();
     if let Some(init) = init {
-        // It proves that channels work. Dropped here, it is closed, as the specification wants it of the caller.
-        init.opened().await?;
+        // When it is open, channels work. Dropped here, it is closed, as the specification wants it of the caller;
+        // js-libp2p closes it too.
+        init.opened().await;
     }
-    Ok((connection, stream))
+    match connection.state() {
+        State::Failed | State::Closed => Err(Error::NoPath),
+        State::Connecting | State::Connected | State::Disconnected => Ok((connection, stream)),
+    }
 }
 
 enum Step {

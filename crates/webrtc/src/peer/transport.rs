@@ -99,11 +99,12 @@ impl transport::Transport for Transport {
         while let Poll::Ready(Some(Incoming { peer, muxer })) = self.incoming.poll_next_unpin(cx) {
             // Without a listener it is dropped, which closes it.
             let Some(listener_id) = self.listener else { continue };
-            let local_addr: Multiaddr = LISTEN.parse().expect("a multiaddr");
             return Poll::Ready(TransportEvent::Incoming {
                 listener_id,
-                send_back_addr: local_addr.clone().with(Protocol::P2p(peer)),
-                local_addr,
+                local_addr: LISTEN.parse().expect("a multiaddr"),
+                // The remote is told this as the address that it is seen at. Browsers keep that to themselves, and
+                // js-libp2p cannot identify a peer that tells one without a host.
+                send_back_addr: Multiaddr::empty(),
                 upgrade: ready(Ok((peer, muxer))),
             });
         }
