@@ -6,7 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    future::{self, Future},
+    future,
     rc::{Rc, Weak},
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, Waker},
@@ -322,11 +322,9 @@ impl PeerConnection {
 }
 
 /// What comes of a call that promises something.
-fn perform(what: &'static str, promise: Result<Promise, JsValue>) -> impl Future<Output = Result<JsValue, Error>> {
-    async move {
-        let promise = promise.map_err(|error| Error::browser(what, &error))?;
-        JsFuture::from(promise).await.map_err(|error| Error::browser(what, &error))
-    }
+async fn perform(what: &'static str, promise: Result<Promise, JsValue>) -> Result<JsValue, Error> {
+    let promise = promise.map_err(|error| Error::browser(what, &error))?;
+    JsFuture::from(promise).await.map_err(|error| Error::browser(what, &error))
 }
 
 fn state_of(connection: &js::PeerConnection) -> State {

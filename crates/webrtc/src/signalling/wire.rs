@@ -29,8 +29,11 @@ pub(super) fn encode(kind: Kind, data: &str) -> Vec<u8> {
     Proto { kind: Some(kind as i32), data: Some(data.as_bytes().to_vec()) }.encode_length_delimited_to_vec()
 }
 
+/// A message and what follows it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
 /// The first message and what follows it, or `None` if it is not complete.
-pub(super) fn split(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, SignalError> {
+pub(super) fn split(bytes: &[u8]) -> Result<Option<Split<'_>>, SignalError> {
     let (length, rest) = match decode::u32(bytes) {
         Ok((length, rest)) => (length as usize, rest),
         Err(decode::Error::Insufficient) => return Ok(None),
