@@ -107,6 +107,15 @@ pub enum Input {
         /// On which connection.
         connection: ConnectionId,
     },
+    /// What runs on a connection changed, or the connection is new and carries nothing yet.
+    ///
+    /// A connection of which this was never said is not closed for being superfluous.
+    Carries {
+        /// The connection.
+        connection: ConnectionId,
+        /// Service streams on it, of either side, and circuits that this node relays over it for its remote.
+        streams: usize,
+    },
     /// A relay holds a reservation for this node.
     Reserved {
         /// The relay.
@@ -351,7 +360,7 @@ pub enum Outcome {
 pub enum Timer {
     /// A relay is to be tried again, or an attempt has taken too long.
     Join,
-    /// Fewer relays are connected than wanted, and some are known.
+    /// Links are to be made, looked at, or learned about.
     Company,
     /// A DHT request or query has waited long enough.
     Dht,

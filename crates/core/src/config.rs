@@ -6,8 +6,10 @@ use multiaddr::Multiaddr;
 
 use crate::{
     address::{RelayAddress, is_private},
+    bootstrap::BootstrapList,
     cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
+    find::LayerConfig,
     name::NetworkName,
 };
 
@@ -18,8 +20,12 @@ pub struct Config {
     pub network: NetworkName,
     /// Whether this node serves others.
     pub role: Role,
-    /// First contacts, in the order of the application's preference.
+    /// First contacts, in the order of the application's preference. They are kept connected.
     pub relays: Vec<RelayAddress>,
+    /// Further first contacts, tried while connections lack.
+    pub bootstrap: BootstrapList,
+    /// URLs of bootstrap lists, fetched while connections lack.
+    pub lists: Vec<String>,
     /// Where this node stands, for records and lists; may be empty.
     pub region: String,
     /// Whether a transport of the platform can dial an address.
@@ -30,8 +36,13 @@ pub struct Config {
     /// Reservations to hold at different relays. With two, the loss of one relay leaves the node reachable; a third costs
     /// relays more than it adds.
     pub reservations: usize,
-    /// Relays to stay connected to. One more than the reservations, so that a replacement is already at hand.
+    /// DHT servers to stay connected to. A client: one more than the reservations, so that a replacement is already at hand.
+    /// A relay: 16, which makes a small network a full mesh and costs a ping each in seconds; a guess.
     pub relay_links: usize,
+    /// Links to DHT servers that are too many, and how many of them are kept then. Lookups make links, and links make lookups
+    /// fast. A relay: a lookup's twenty neighbours and two in each of a large network's far buckets, twice that at most
+    /// (Kubo's marks are 32 and 96). A client keeps less alive with its battery, and a browser gives a page 255 WebSockets.
+    pub links: (usize, usize),
     /// Time for one attempt to reach a relay, from dial to identification. A WAN handshake takes five round trips.
     pub join_attempt: Duration,
     /// First and longest delay between two attempts to reach the same relay.
@@ -43,10 +54,14 @@ pub struct Config {
     /// Time for opening a stream on one link before another path is tried.
     pub open_attempt: Duration,
     /// A link whose pings come back no more is closed after this time. It must be longer than the shell's ping interval;
-    /// a client's 8 s let streams through a silent relay end within the 10 s that users are promised.
+    /// a client's 8 s let streams through a silent relay end within the 10 s that users are promised; a relay's 20 s are
+    /// almost three intervals, and leave ten seconds of the thirty in which churn is to be mended.
     pub link_silence: Duration,
-    /// How often the neighbourhood of the own position is looked up again.
+    /// How often the neighbourhood of the own position is looked up again when nothing changes.
     pub refresh: Duration,
+    /// How often holders of an offer of this node are asked whether they still hold it, the offers taking turns. Each time
+    /// costs three requests. Three offers are looked at within the minute in which a broken network must be mended.
+    pub check: Duration,
     /// Offers of this node. Each is stored again at half its ttl, which costs some forty messages; a guess.
     pub max_registrations: usize,
     /// Lookups and stream attempts of the application at once.
@@ -54,6 +69,8 @@ pub struct Config {
     /// What an earlier life of this node remembered: the last [`Output::Remember`](crate::Output). What cannot be read is
     /// set aside with a warning.
     pub memory: Option<Vec<u8>>,
+    /// Time budgets of a find's layers.
+    pub layers: LayerConfig,
     /// Limits of what is remembered.
     pub cache: CacheConfig,
     /// Limits of one lookup.
@@ -74,25 +91,31 @@ pub enum Role {
 impl Config {
     /// A configuration with every limit at its default.
     pub fn new(network: NetworkName, role: Role, relays: Vec<RelayAddress>) -> Self {
+        let relay = role == Role::Relay;
         Self {
             network,
             role,
             relays,
+            bootstrap: BootstrapList::default(),
+            lists: Vec::new(),
             region: String::new(),
             can_dial: |_| true,
             dial_private: true,
             reservations: 2,
-            relay_links: 3,
+            relay_links: if relay { 16 } else { 3 },
+            links: if relay { (64, 128) } else { (16, 32) },
             join_attempt: Duration::from_secs(5),
             join_backoff: (Duration::from_millis(500), Duration::from_secs(30)),
             dial_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(10),
             open_attempt: Duration::from_millis(2500),
-            link_silence: Duration::from_secs(if role == Role::Relay { 40 } else { 8 }),
+            link_silence: Duration::from_secs(if relay { 20 } else { 8 }),
             refresh: Duration::from_secs(300),
+            check: Duration::from_secs(20),
             max_registrations: 1024,
             max_orders: 1024,
             memory: None,
+            layers: LayerConfig::default(),
             cache: CacheConfig::default(),
             query: QueryConfig::default(),
             store: StoreConfig::default(),

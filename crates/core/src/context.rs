@@ -100,7 +100,7 @@ impl Context<'_> {
 }
 
 /// The relay of a circuit address.
-fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+pub(crate) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
     let mut last = None;
     for protocol in address {
         match protocol {

@@ -15,12 +15,20 @@ pub mod query;
 pub mod store;
 pub mod table;
 
+mod diversity;
+mod lookups;
+mod neighbourhood;
+pub(crate) mod patience;
+mod placements;
+mod probes;
+mod serving;
+
 use std::{collections::VecDeque, time::Duration};
 
 use libp2p_identity::PeerId;
 
 use crate::{
-    boundary::{ConnectionId, Output, RequestId, Response as Reply},
+    boundary::{ConnectionId, Output, RequestId},
     bundle::Bundle,
     context::{Connecting, Context},
     map::{Map, Set},
@@ -28,7 +36,10 @@ use crate::{
     wire::kad::{PeerAddresses, Request, Response},
 };
 use key::{Key, Position};
-use query::{Next, Query};
+use lookups::Lookup;
+use patience::{Dials, Estimate};
+use placements::Placement;
+use probes::Probe;
 use store::Store;
 use table::Table;
 
@@ -38,14 +49,13 @@ const CLOSEST: usize = 20;
 /// Suspects remembered; far more than a node has links.
 const MAX_SUSPECTS: usize = 256;
 
-/// How long an answer is waited for before others are asked: four smoothed round trips, as a retransmission timer would
-/// (RFC 6298), within these limits. The lower one covers a busy event loop in a background page.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
+/// How long a suspect without a link is not dialled again by walks that find others: a dial in vain takes a place among
+/// the dials under way for seconds. A guess; a relay that restarts is back within it.
+const SPARED: Duration = Duration::from_secs(15);
 
-/// Patience with a connected peer that was never pinged, and with one that has to be dialled first (a WAN handshake takes
-/// five round trips).
-const PATIENCE_UNKNOWN: Duration = Duration::from_millis(500);
-const PATIENCE_DIAL: Duration = Duration::from_millis(1500);
+/// How long a slow peer's answer is listened for when the walk that asked it has ended. After that the silence counts
+/// against it in the routing table. TCP's first retransmissions come after 1 and 3 s.
+const EVIDENCE: Duration = Duration::from_secs(3);
 
 /// One walk towards a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +64,10 @@ pub(crate) struct LookupId(u64);
 /// One value or provider record on its way to its holders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PlacementId(u64);
+
+/// One question to some holders, whether they hold something still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ProbeId(u64);
 
 /// What a lookup gathers.
 #[derive(Clone, Debug)]
@@ -75,18 +89,44 @@ pub(crate) enum News {
     Addresses(LookupId, SignedPeerRecord),
     /// A lookup's first answer from this peer has come, with or without a value.
     Answer(PeerId),
-    /// A lookup has ended after this many answers.
-    LookedUp(LookupId, usize),
-    /// A placement reached its write quorum, or ended without one.
-    Placed(PlacementId, Placed),
+    /// A lookup has ended.
+    LookedUp(LookupId, Walk),
+    /// A placement reached its write quorum, or ended without one; these hold it so far.
+    Placed(PlacementId, Placed, Vec<PeerAddresses>),
+    /// A probe has ended.
+    Probed(ProbeId, Probed),
     /// A peer broke the protocol or sent what cannot be believed.
     Misbehaved(PeerId, String),
+}
+
+/// How a walk went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// Peers that answered, this node included if it serves.
+    pub answers: usize,
+    /// Peers that were asked and were slow or failed.
+    pub misses: usize,
+    /// Requests that were sent.
+    pub requests: usize,
+    /// Requests one after the other that led to the closest peer that answered.
+    pub hops: u8,
+    /// The same for the answer that brought the first value, if any did; 0 if this node held it.
+    pub found: Option<u8>,
 }
 
 /// How a placement went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     /// Holders that acknowledged so far.
+    pub(crate) held: usize,
+    /// Holders that were asked.
+    pub(crate) asked: usize,
+}
+
+/// How a probe went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probed {
+    /// Holders that have what was expected.
     pub(crate) held: usize,
     /// Holders that were asked.
     pub(crate) asked: usize,
@@ -99,29 +139,11 @@ impl Placed {
     }
 }
 
-#[derive(Debug)]
-struct Lookup {
-    key: Vec<u8>,
-    want: Want,
-    query: Query,
-    placement: Option<PlacementId>,
-    union: Option<Bundle>,
-    /// What each holder that answered had.
-    holders: Map<PeerId, Option<Bundle>>,
-}
-
-#[derive(Debug)]
-struct Placement {
-    request: Request,
-    waiting: Set<RequestId>,
-    placed: Placed,
-    told: bool,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Lookup(LookupId),
     Placement(PlacementId),
+    Probe(ProbeId),
     /// A repair, or a value for a slow holder: nobody waits for the answer.
     Courtesy,
 }
@@ -133,6 +155,9 @@ struct InFlight {
     request: Request,
     /// None while the peer is being dialled.
     connection: Option<ConnectionId>,
+    /// Whether it had to be dialled first.
+    dialled: bool,
+    started: Duration,
     deadline: Duration,
 }
 
@@ -144,8 +169,16 @@ pub(crate) struct Dht {
     server: bool,
     lookups: Map<LookupId, Lookup>,
     placements: Map<PlacementId, Placement>,
+    /// Placements that wait for a walk, in the order of the key space.
+    queue: Set<(Position, PlacementId)>,
+    probes: Map<ProbeId, Probe>,
     requests: Map<RequestId, InFlight>,
-    suspects: Set<PeerId>,
+    /// Who let something go unanswered, and until when it is not dialled in vain again.
+    suspects: Map<PeerId, Duration>,
+    dials: Dials,
+    /// The time of the fact that is being handled.
+    elapsed: Duration,
+    counters: Counters,
     news: VecDeque<News>,
     next_id: u64,
 }
@@ -158,8 +191,13 @@ impl Dht {
             server,
             lookups: Map::new(),
             placements: Map::new(),
+            queue: Set::new(),
+            probes: Map::new(),
             requests: Map::new(),
-            suspects: Set::new(),
+            suspects: Map::new(),
+            dials: Dials::default(),
+            elapsed: Duration::ZERO,
+            counters: Counters::default(),
             news: VecDeque::new(),
             next_id: 0,
         }
@@ -167,41 +205,6 @@ impl Dht {
 
     pub(crate) fn poll_news(&mut self) -> Option<News> {
         self.news.pop_front()
-    }
-
-    /// Starts a walk towards a key.
-    pub(crate) fn look_up(&mut self, cx: &mut Context<'_>, key: Vec<u8>, want: Want) -> LookupId {
-        self.start(cx, key, want, None)
-    }
-
-    /// Walks to the key of a request that stores something, and stores it at the closest holders.
-    pub(crate) fn place(&mut self, cx: &mut Context<'_>, request: Request) -> PlacementId {
-        let id = PlacementId(self.fresh_id());
-        let key = request.key().to_vec();
-        if self.server {
-            self.keep_own(cx, &request);
-        }
-        let placed = Placed { held: 0, asked: 0 };
-        self.placements.insert(id, Placement { request, waiting: Set::new(), placed, told: false });
-        self.start(cx, key, Want::Closest, Some(id));
-        id
-    }
-
-    /// Ends a lookup before its time; what it had in flight is given up.
-    pub(crate) fn cancel_lookup(&mut self, cx: &mut Context<'_>, id: LookupId) {
-        self.lookups.remove(&id);
-        self.drop_requests(cx, Purpose::Lookup(id));
-    }
-
-    /// Ends a placement before its time.
-    pub(crate) fn cancel_placement(&mut self, cx: &mut Context<'_>, id: PlacementId) {
-        self.placements.remove(&id);
-        self.drop_requests(cx, Purpose::Placement(id));
-        let lookups: Vec<_> =
-            self.lookups.iter().filter(|(_, lookup)| lookup.placement == Some(id)).map(|(id, _)| *id).collect();
-        for lookup in lookups {
-            self.cancel_lookup(cx, lookup);
-        }
     }
 
     /// A link to a peer stands: what waits for it is sent.
@@ -236,32 +239,58 @@ impl Dht {
     /// A peer answered something, so it is no suspect.
     pub(crate) fn heard(&mut self, peer: &PeerId) {
         self.suspects.remove(peer);
-        self.table.heard(peer);
+        self.table.heard(peer, self.elapsed);
     }
 
     /// A peer let something go unanswered: it is asked, and not waited for.
     pub(crate) fn suspect(&mut self, peer: PeerId) {
-        self.suspects.insert(peer);
+        self.suspects.insert(peer, self.elapsed + SPARED);
         if self.suspects.len() > MAX_SUSPECTS {
             // Any other: whoever is silent still is a suspect again after one request.
-            let other = self.suspects.iter().copied().find(|other| *other != peer);
+            let other = self.suspects.keys().copied().find(|other| *other != peer);
             other.map(|other| self.suspects.remove(&other));
         }
+    }
+
+    /// The process slept: nobody had a chance to be heard meanwhile.
+    pub(crate) fn forgive(&mut self, cx: &Context<'_>) {
+        for request in self.requests.values_mut() {
+            request.deadline = cx.after(cx.config.request_timeout);
+        }
+    }
+
+    /// What was counted so far.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// A request of ours was answered.
     pub(crate) fn answered(&mut self, cx: &mut Context<'_>, id: RequestId, message: &[u8]) {
         let Some(request) = self.requests.remove(&id) else { return };
+        self.elapsed = cx.now.elapsed;
         self.heard(&request.peer);
+        let took = cx.now.elapsed.saturating_sub(request.started);
+        if request.dialled {
+            self.dials.took(took);
+        } else if let Some(known) = cx.links.peer_mut(&request.peer) {
+            Estimate::learn(&mut known.answers, took);
+        }
         match Response::decode(&request.request, message) {
             Ok(response) => match request.purpose {
                 Purpose::Lookup(lookup) => self.lookup_answered(cx, lookup, request.peer, response),
-                Purpose::Placement(placement) => self.placement_answered(placement, id, true),
+                Purpose::Placement(placement) => self.placement_answered(placement, id, Some(request.peer)),
+                Purpose::Probe(probe) => {
+                    let value = match &response {
+                        Response::GetValue { value, .. } => value.as_deref(),
+                        _ => None,
+                    };
+                    self.probe_answered(cx, probe, id, request.peer, Some(value));
+                }
                 Purpose::Courtesy => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
-                self.charge(request.purpose, id, request.peer);
+                self.charge(cx, request.purpose, id, request.peer);
             }
         }
         self.advance(cx);
@@ -271,7 +300,7 @@ impl Dht {
     pub(crate) fn sent(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else { return };
         if let Purpose::Placement(placement) = request.purpose {
-            self.placement_answered(placement, id, true);
+            self.placement_answered(placement, id, Some(request.peer));
         }
         self.advance(cx);
     }
@@ -279,52 +308,16 @@ impl Dht {
     /// A request could not be sent or was reset.
     pub(crate) fn request_failed(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else { return };
-        self.charge(request.purpose, id, request.peer);
+        self.charge(cx, request.purpose, id, request.peer);
         self.advance(cx);
-    }
-
-    /// Another peer asks.
-    pub(crate) fn asked(&mut self, cx: &mut Context<'_>, peer: PeerId, message: &[u8]) -> Reply {
-        if !self.server {
-            return Reply::Reset;
-        }
-        let request = match Request::decode(message) {
-            Ok(request) => request,
-            Err(error) => {
-                self.news.push_back(News::Misbehaved(peer, error.to_string()));
-                return Reply::Reset;
-            }
-        };
-        let closer = || self.closer(&Position::of(request.key()), &peer);
-        let response = match &request {
-            Request::Ping => Response::Ping,
-            Request::FindNode { .. } => Response::FindNode { closer: closer() },
-            Request::GetValue { key } => Response::GetValue { value: self.store.get(key, cx.now), closer: closer() },
-            Request::GetProviders { key } => {
-                Response::GetProviders { providers: self.store.providers(key, cx.now), closer: closer() }
-            }
-            Request::PutValue { key, value } => match self.store.put(key, value, cx.now) {
-                Ok(_) => Response::PutValue { key: key.clone(), value: value.clone() },
-                Err(refused) => {
-                    self.news.push_back(News::Misbehaved(peer, refused.to_string()));
-                    return Reply::Reset;
-                }
-            },
-            Request::AddProvider { key, provider } => {
-                if provider.peer != peer {
-                    let reason = format!("it announced {} as a provider in its place", provider.peer);
-                    self.news.push_back(News::Misbehaved(peer, reason));
-                } else if let Err(refused) = self.store.add_provider(key, provider.clone(), cx.now) {
-                    self.news.push_back(News::Misbehaved(peer, refused.to_string()));
-                }
-                return Reply::Nothing;
-            }
-        };
-        Reply::Message(response.encode(&request))
     }
 
     /// Gives up what has taken too long and sends what is due.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) {
+        self.elapsed = cx.now.elapsed;
+        while let Some(doubted) = self.table.poll_doubt() {
+            self.request(cx, &doubted, Request::Ping, Purpose::Courtesy);
+        }
         let overdue: Vec<_> =
             self.requests.iter().filter(|(_, request)| request.deadline <= cx.now.elapsed).map(|(id, _)| *id).collect();
         for id in overdue {
@@ -332,13 +325,19 @@ impl Dht {
             if let Some(request) = self.requests.remove(&id) {
                 self.suspect(request.peer);
                 self.table.failed(&request.peer);
-                self.charge(request.purpose, id, request.peer);
+                self.charge(cx, request.purpose, id, request.peer);
             }
         }
         let lookups: Vec<_> = self.lookups.keys().copied().collect();
         for id in lookups {
             self.advance_lookup(cx, id);
         }
+        self.walk_for_placements(cx);
+    }
+
+    /// Whether a request is on its way over a connection.
+    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
+        self.requests.values().any(|request| request.connection == Some(connection))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
@@ -347,137 +346,16 @@ impl Dht {
         requests.chain(lookups).min()
     }
 
-    fn start(&mut self, cx: &mut Context<'_>, key: Vec<u8>, want: Want, placement: Option<PlacementId>) -> LookupId {
-        let id = LookupId(self.fresh_id());
-        let target = Position::of(&key);
-        let start = self.table.closest(&target, cx.config.query.closest);
-        let query = Query::new(cx.config.query.clone(), cx.local, target, start);
-        let mut lookup = Lookup { key, want, query, placement, union: None, holders: Map::new() };
-        if self.server
-            && let Some(value) = self.store.get(&lookup.key, cx.now)
-        {
-            self.news.extend(lookup.absorb(cx, id, cx.local, Some(&value)));
-        }
-        self.lookups.insert(id, lookup);
-        self.advance_lookup(cx, id);
-        id
-    }
-
-    fn advance_lookup(&mut self, cx: &mut Context<'_>, id: LookupId) {
-        loop {
-            let Some(lookup) = self.lookups.get_mut(&id) else { return };
-            match lookup.query.next(cx.now.elapsed) {
-                Next::Ask(peer) => {
-                    let patience = patience(cx, &peer.peer, &self.suspects);
-                    lookup.query.asked(&peer.peer, cx.after(patience));
-                    let request = match lookup.want {
-                        Want::Closest => Request::FindNode { key: lookup.key.clone() },
-                        Want::Bundle(_) | Want::Addresses(_) => Request::GetValue { key: lookup.key.clone() },
-                    };
-                    if self.request(cx, &peer, request, Purpose::Lookup(id)).is_none()
-                        && let Some(lookup) = self.lookups.get_mut(&id)
-                    {
-                        lookup.query.failed(&peer.peer);
-                    }
-                }
-                Next::Wait(_) => {
-                    let slow: Vec<_> = lookup.query.slow().collect();
-                    return slow.into_iter().for_each(|peer| self.suspect(peer));
-                }
-                Next::Finished => return self.finish_lookup(cx, id),
-            }
-        }
-    }
-
-    fn finish_lookup(&mut self, cx: &mut Context<'_>, id: LookupId) {
-        let Some(lookup) = self.lookups.remove(&id) else { return };
-        for peer in lookup.query.slow() {
-            self.suspect(peer);
-        }
-        self.drop_requests(cx, Purpose::Lookup(id));
-        match lookup.placement {
-            Some(placement) => {
-                self.store_at(cx, placement, lookup.query.closest().cloned().collect());
-                self.store_late(cx, placement, lookup.query.late().cloned().collect());
-                self.settle_placement(placement);
-            }
-            None => {
-                self.repair(cx, &lookup);
-                self.news.push_back(News::LookedUp(id, lookup.query.answers() + usize::from(self.server)));
-            }
-        }
-    }
-
-    fn store_at(&mut self, cx: &mut Context<'_>, id: PlacementId, holders: Vec<PeerAddresses>) {
-        let Some(placement) = self.placements.get(&id) else { return };
-        let request = placement.request.clone();
-        for holder in holders {
-            let sent = self.request(cx, &holder, request.clone(), Purpose::Placement(id));
-            if let Some(placement) = self.placements.get_mut(&id) {
-                placement.placed.asked += 1;
-                placement.waiting.extend(sent);
-            }
-        }
-    }
-
-    /// Sends a value also to those that were too slow to be waited for, and does not wait for them here either: if all
-    /// were slow for a moment, the first that answered would be the only holder.
-    fn store_late(&mut self, cx: &mut Context<'_>, id: PlacementId, late: Vec<PeerAddresses>) {
-        let Some(request) = self.placements.get(&id).map(|placement| placement.request.clone()) else { return };
-        for holder in late {
-            self.request(cx, &holder, request.clone(), Purpose::Courtesy);
-        }
-    }
-
-    fn lookup_answered(&mut self, cx: &mut Context<'_>, id: LookupId, peer: PeerId, response: Response) {
-        self.news.push_back(News::Answer(peer));
-        let Some(lookup) = self.lookups.get_mut(&id) else { return };
-        let closer = match response {
-            Response::FindNode { closer } => closer,
-            Response::GetValue { value, closer } => {
-                let news = lookup.absorb(cx, id, peer, value.as_deref());
-                self.news.extend(news);
-                closer
-            }
-            _ => return,
-        };
-        if let Some(lookup) = self.lookups.get_mut(&id) {
-            lookup.query.answered(&peer, closer);
-        }
-    }
-
-    fn placement_answered(&mut self, id: PlacementId, request: RequestId, held: bool) {
-        let Some(placement) = self.placements.get_mut(&id) else { return };
-        placement.waiting.remove(&request);
-        placement.placed.held += usize::from(held);
-        self.settle_placement(id);
-    }
-
-    /// Tells when a placement has its quorum, and again never; ends it when nothing is waited for.
-    fn settle_placement(&mut self, id: PlacementId) {
-        let Some(placement) = self.placements.get_mut(&id) else { return };
-        let ended = placement.waiting.is_empty();
-        let alone = self.server && placement.placed.asked == 0;
-        if !placement.told && (placement.placed.is_quorum() || ended) {
-            placement.told = true;
-            // A relay without any neighbour holds its own values; that is all there is.
-            let placed = if alone { Placed { held: 1, asked: 1 } } else { placement.placed };
-            self.news.push_back(News::Placed(id, placed));
-        }
-        if ended {
-            self.placements.remove(&id);
-        }
-    }
-
     /// Books a failure where it belongs.
-    fn charge(&mut self, purpose: Purpose, id: RequestId, peer: PeerId) {
+    fn charge(&mut self, cx: &mut Context<'_>, purpose: Purpose, id: RequestId, peer: PeerId) {
         match purpose {
             Purpose::Lookup(lookup) => {
                 if let Some(lookup) = self.lookups.get_mut(&lookup) {
                     lookup.query.failed(&peer);
                 }
             }
-            Purpose::Placement(placement) => self.placement_answered(placement, id, false),
+            Purpose::Placement(placement) => self.placement_answered(placement, id, None),
+            Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
             Purpose::Courtesy => {}
         }
     }
@@ -495,8 +373,10 @@ impl Dht {
             Connecting::Impossible => return None,
         };
         let id = RequestId(self.fresh_id());
-        let deadline = cx.after(cx.config.request_timeout);
-        let request = InFlight { peer: to.peer, purpose, request, connection, deadline };
+        let (started, deadline) = (cx.now.elapsed, cx.after(cx.config.request_timeout));
+        let dialled = connection.is_none();
+        let request = InFlight { peer: to.peer, purpose, request, connection, dialled, started, deadline };
+        self.counters.requests += 1;
         if let Some(connection) = connection {
             send(cx, id, &request, connection);
         }
@@ -504,52 +384,30 @@ impl Dht {
         Some(id)
     }
 
-    /// Sends the union to the holders near the key that had less.
-    fn repair(&mut self, cx: &mut Context<'_>, lookup: &Lookup) {
-        let Some(union) = lookup.union.as_ref().filter(|union| union.spreads(cx.now)) else { return };
-        let stale: Vec<_> = lookup
-            .query
-            .closest()
-            .filter(|holder| match lookup.holders.get(&holder.peer) {
-                Some(Some(had)) => !had.covers(union),
-                Some(None) => true,
-                None => false,
-            })
-            .cloned()
-            .collect();
-        for holder in stale {
-            let request = Request::PutValue { key: lookup.key.clone(), value: union.encode(cx.now) };
-            self.request(cx, &holder, request, Purpose::Courtesy);
-        }
-    }
-
-    /// A relay is a holder of its own values too.
-    fn keep_own(&mut self, cx: &mut Context<'_>, request: &Request) {
-        let kept = match request {
-            Request::PutValue { key, value } => self.store.put(key, value, cx.now).map(drop),
-            Request::AddProvider { key, provider } => self.store.add_provider(key, provider.clone(), cx.now).map(drop),
-            _ => Ok(()),
-        };
-        if let Err(refused) = kept {
-            self.news.push_back(News::Misbehaved(cx.local, refused.to_string()));
-        }
-    }
-
-    fn closer(&self, target: &Position, asker: &PeerId) -> Vec<PeerAddresses> {
-        let mut closer = self.table.closest(target, CLOSEST + 1);
-        closer.retain(|peer| peer.peer != *asker);
-        closer.truncate(CLOSEST);
-        closer
-    }
-
+    /// Gives requests up. Those to silent peers are listened to for a while longer: silence is evidence.
     fn drop_requests(&mut self, cx: &mut Context<'_>, purpose: Purpose) {
-        let outputs = &mut cx.outputs;
+        let (outputs, suspects) = (&mut cx.outputs, &self.suspects);
+        let until = cx.now.elapsed + EVIDENCE;
+        let watched: Set<PeerId> = self
+            .requests
+            .values()
+            .filter(|request| request.purpose == Purpose::Courtesy)
+            .map(|request| request.peer)
+            .collect();
         self.requests.retain(|id, request| {
-            let keep = request.purpose != purpose;
-            if !keep && request.connection.is_some() {
+            if request.purpose != purpose {
+                return true;
+            }
+            let linked = request.connection.is_some();
+            if linked && suspects.contains_key(&request.peer) && !watched.contains(&request.peer) {
+                request.purpose = Purpose::Courtesy;
+                request.deadline = request.deadline.min(until);
+                return true;
+            }
+            if linked {
                 outputs.push_back(Output::CancelRequest { request: *id });
             }
-            keep
+            false
         });
     }
 
@@ -559,43 +417,25 @@ impl Dht {
     }
 }
 
-impl Lookup {
-    /// Verifies what a holder had and merges it; returns what is new or wrong.
-    fn absorb(&mut self, cx: &Context<'_>, id: LookupId, from: PeerId, value: Option<&[u8]>) -> Vec<News> {
-        let mut news = Vec::new();
-        let bundle = match (&self.want, value) {
-            (Want::Bundle(key), Some(value)) => match Bundle::decode(key, value, cx.now) {
-                Ok((bundle, rejected)) => {
-                    for rejected in rejected.into_iter().filter(|rejected| !rejected.reason.is_about_time()) {
-                        news.push(News::Misbehaved(from, rejected.reason.to_string()));
-                    }
-                    let union = self.union.get_or_insert_with(|| Bundle::new(key.clone()));
-                    if union.merge_all(&bundle, cx.now) {
-                        news.push(News::Bundle(id, union.clone()));
-                    }
-                    Some(bundle)
-                }
-                Err(error) => {
-                    news.push(News::Misbehaved(from, error.to_string()));
-                    None
-                }
-            },
-            (Want::Addresses(peer), Some(value)) => {
-                match SignedPeerRecord::decode(value) {
-                    Ok(record) if record.record().peer == *peer => news.push(News::Addresses(id, record)),
-                    Ok(record) => {
-                        let reason = format!("it answered with addresses of {} for {peer}", record.record().peer);
-                        news.push(News::Misbehaved(from, reason));
-                    }
-                    Err(error) => news.push(News::Misbehaved(from, error.to_string())),
-                }
-                None
-            }
-            _ => None,
-        };
-        self.holders.insert(from, bundle);
-        news
-    }
+/// Numbers since the node's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Requests sent to other peers, of all kinds.
+    pub requests: u64,
+    /// Requests of other peers that were looked at.
+    pub served: u64,
+    /// Requests of other peers that exceeded their quota.
+    pub refused: u64,
+    /// Walks that have ended.
+    pub walks: u64,
+    /// The hops of all walks together.
+    pub hops: u64,
+    /// The most hops of any walk.
+    pub most_hops: u8,
+    /// The requests of all walks together.
+    pub walk_requests: u64,
+    /// How the latest walk went.
+    pub last: Walk,
 }
 
 fn send(cx: &mut Context<'_>, id: RequestId, request: &InFlight, connection: ConnectionId) {
@@ -606,14 +446,4 @@ fn send(cx: &mut Context<'_>, id: RequestId, request: &InFlight, connection: Con
         message: request.request.encode(),
         answered: !matches!(request.request, Request::AddProvider { .. }),
     });
-}
-
-fn patience(cx: &Context<'_>, peer: &PeerId, suspects: &Set<PeerId>) -> Duration {
-    if suspects.contains(peer) {
-        return Duration::ZERO;
-    }
-    match cx.links.peer(peer) {
-        Some(known) => known.rtt.map_or(PATIENCE_UNKNOWN, |rtt| (rtt * 4).clamp(PATIENCE.0, PATIENCE.1)),
-        None => PATIENCE_DIAL,
-    }
 }

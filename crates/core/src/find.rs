@@ -1,31 +1,37 @@
 //! Finding the providers of a name, layer by layer.
 //!
-//! A find asks its layers in order and says which one answered first: *own* services, then the *DHT*. The layers *cache*,
-//! *super-node* and *directory* have their places in [`Layer`] and are not asked by this version.
+//! A find asks its layers in their order: *own* services, the *cache*, the *DHT*, *super-nodes* (not in this version), and
+//! the *directories* of relays over HTTP. `engine` decides for one find which layer is asked when, `finds` carries that
+//! out for all of them, `answer` ranks what was found, and `directories` asks over HTTP.
 //!
-//! **When it ends.** As soon as the DHT walk has ended, or, once something was found, after a *settling window*: as long
-//! again as the first answer took, within `SETTLE`, so that several holders' answers are united without waiting for the
-//! slowest. The walk itself goes on behind the answer and repairs stale holders.
+//! **A late layer is overtaken, never waited for.** Each layer has a time budget ([`LayerConfig`]). When it is over, or when
+//! the layer has ended with nothing, the next one begins, and both go on side by side; whatever comes first counts. A find
+//! that must begin before the node has joined asks cache and directories at once and the DHT as soon as it can be asked.
 //!
-//! Bounds: the union holds at most 32 records; finds are bounded by [`Config::max_orders`](crate::Config).
+//! **The cache.** An answer that the DHT confirmed within [`FindOptions::max_age`] is given at once, and is checked behind the
+//! answer if it is older than a second. An older one joins if the DHT has not answered within its budget. What is
+//! remembered and not contradicted by the network is never lost: it stands last in the answer. That nobody offers a name
+//! is remembered for a second. Everything found goes into the cache, also what comes after the find has ended.
+//!
+//! **When it ends.** As soon as every layer has ended; or, once something was found, after a *settling window*: as long again
+//! as the first answer took, within `SETTLE`, so that several holders' answers are united without waiting for the slowest;
+//! or when its time is over, with what there is. The walk itself goes on behind the answer and repairs stale holders.
+//!
+//! Bounds: the union holds at most 32 records; finds are bounded by [`Config::max_orders`](crate::Config), walks behind answers
+//! by `MAX_BACKGROUND`, requests to directories by `MAX_FETCHES`, remembered stories by [`MAX_STORIES`].
+
+mod answer;
+mod directories;
+mod engine;
+mod finds;
 
 use std::time::Duration;
 
-use libp2p_identity::PeerId;
+pub(crate) use self::finds::{Asker, Finds, Finished, Order};
+use crate::{name::ServiceTarget, record::Record};
 
-use crate::{
-    boundary::OpId,
-    bundle::Bundle,
-    context::Context,
-    dht::{Dht, LookupId, Want, key::Key},
-    event::Event,
-    map::Map,
-    name::ServiceTarget,
-    record::{Record, SignedRecord},
-};
-
-/// Shortest and longest settling window. The lower one lets answers that are already on their way arrive; guesses.
-const SETTLE: (Duration, Duration) = (Duration::from_millis(15), Duration::from_millis(250));
+/// Stories of finds that are kept for [`Machine::explain_find`](crate::Machine::explain_find): a page of them, for people.
+pub const MAX_STORIES: usize = 64;
 
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +49,9 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// All layers, in the order in which they are asked.
+    pub const ALL: [Layer; 5] = [Layer::Own, Layer::Cache, Layer::Dht, Layer::SuperNode, Layer::Directory];
+
     /// The word of the npm contract.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,11 +67,11 @@ impl Layer {
 /// What health probing believes of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// A link to the provider stands, or it is this node.
+    /// A link to the provider stands, it answered a moment ago, or it is this node.
     Up,
     /// Not asked.
     Unknown,
-    /// It has missed an answer.
+    /// It could not be reached.
     Suspect,
     /// It is believed dead.
     Down,
@@ -87,11 +96,48 @@ pub struct FindOptions {
     pub limit: usize,
     /// Time until the find ends with what it has.
     pub timeout: Duration,
+    /// A remembered answer that the network confirmed within this time is given at once; zero asks the network. 10 s by
+    /// default: a provider that goes is noticed by nobody sooner than by a failed open, and an open tries the next one.
+    pub max_age: Duration,
 }
 
 impl Default for FindOptions {
     fn default() -> Self {
-        Self { limit: 32, timeout: Duration::from_secs(10) }
+        Self { limit: 32, timeout: Duration::from_secs(10), max_age: Duration::from_secs(10) }
+    }
+}
+
+/// The time budgets of the layers. After a layer's budget the next one is asked too.
+#[derive(Clone, Debug)]
+pub struct LayerConfig {
+    /// How long the DHT has for an answer before an older one of the cache joins. 60 ms leave the known names their 100 ms
+    /// (requirement U5), settling included, when the network is slow; it is six round trips within a region.
+    pub cache: Duration,
+    /// How long the DHT has before directories are asked as well: half of the 500 ms that rare names have (requirement U5),
+    /// so that a directory has the other half.
+    pub dht: Duration,
+    /// How long one directory has for an answer: a TLS handshake over a slow mobile link. Nobody waits for it while others
+    /// answer.
+    pub directory: Duration,
+    /// How long a find goes on waiting for directories after the DHT has answered that nobody is known. A round trip within
+    /// a continent over a connection that stands; a guess.
+    pub directory_wait: Duration,
+    /// Time between two directories that are asked for one find: the least that RFC 8305 allows between two attempts.
+    pub stagger: Duration,
+    /// Directories asked for one find. Each holds much the same; a guess.
+    pub directories: usize,
+}
+
+impl Default for LayerConfig {
+    fn default() -> Self {
+        Self {
+            cache: Duration::from_millis(60),
+            dht: Duration::from_millis(250),
+            directory: Duration::from_secs(3),
+            directory_wait: Duration::from_millis(150),
+            stagger: Duration::from_millis(100),
+            directories: 3,
+        }
     }
 }
 
@@ -104,6 +150,8 @@ pub struct Found {
     pub layer: Option<Layer>,
     /// How long the find took.
     pub elapsed: Duration,
+    /// What each layer did, in the order in which layers are asked.
+    pub layers: Vec<LayerReport>,
 }
 
 /// One record and where it came from.
@@ -111,7 +159,7 @@ pub struct Found {
 pub struct FoundRecord {
     /// The record.
     pub record: Record,
-    /// The layer that gave it.
+    /// The layer that gave it first.
     pub layer: Layer,
     /// Time since it was issued, by this node's clock.
     pub age: Duration,
@@ -119,181 +167,91 @@ pub struct FoundRecord {
     pub verdict: Verdict,
 }
 
-/// Who asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Asker {
-    /// The application's own find.
-    Find(OpId),
-    /// The application's open, which needs providers first.
-    Open(OpId),
+/// What one layer did for one find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerReport {
+    /// The layer.
+    pub layer: Layer,
+    /// How it ended.
+    pub outcome: LayerOutcome,
+    /// When it was asked, since the find began; zero if it was not.
+    pub started: Duration,
+    /// How long it took to answer, or how long it was given.
+    pub took: Duration,
+    /// The live records that it gave.
+    pub records: usize,
 }
 
-#[derive(Debug)]
-struct Find {
-    target: ServiceTarget,
-    options: FindOptions,
-    started: Duration,
-    /// None until the DHT can be asked.
-    lookup: Option<LookupId>,
-    union: Bundle,
-    /// Whether this node offers the name itself; else what the DHT still says of this node is out of date.
-    own: bool,
-    first: Option<Layer>,
-    settled: Option<Duration>,
+/// How a layer ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerOutcome {
+    /// It gave records.
+    Answered,
+    /// It answered that it knows nobody.
+    Empty,
+    /// It could not answer; why.
+    Failed(String),
+    /// It was asked, and others were faster.
+    Overtaken,
+    /// It was not asked; why.
+    NotAsked(&'static str),
+    /// It does not exist in this version; why.
+    Absent(&'static str),
 }
 
-/// What to look for.
-#[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) target: ServiceTarget,
-    pub(crate) options: FindOptions,
-    /// What this node itself offers under the name.
-    pub(crate) own: Option<SignedRecord>,
-    /// Whether the DHT can be asked yet.
-    pub(crate) ready: bool,
-}
-
-/// A find that has ended.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) asker: Asker,
-    pub(crate) found: Found,
-    /// False if not one peer could be asked.
-    pub(crate) asked: bool,
-}
-
-/// See the module's documentation.
-#[derive(Debug, Default)]
-pub(crate) struct Finds {
-    finds: Map<Asker, Find>,
-}
-
-impl Finds {
-    pub(crate) fn len(&self) -> usize {
-        self.finds.len()
-    }
-
-    /// The application's own finds that have not ended.
-    pub(crate) fn orders(&self) -> impl Iterator<Item = OpId> {
-        self.finds.keys().filter_map(|asker| match asker {
-            Asker::Find(op) => Some(*op),
-            Asker::Open(_) => None,
-        })
-    }
-
-    pub(crate) fn start(&mut self, cx: &mut Context<'_>, dht: &mut Dht, asker: Asker, order: Order) {
-        let Order { target, options, own, ready } = order;
-        let mut union = Bundle::new(key(cx, &target));
-        let offered = own.is_some();
-        if let Some(record) = own {
-            // A record that this node signed itself belongs under its own name's key.
-            let _ = union.merge(record, cx.now);
-        }
-        let first = (!union.is_empty()).then_some(Layer::Own);
-        let find =
-            Find { target, options, started: cx.now.elapsed, lookup: None, union, own: offered, first, settled: None };
-        self.finds.insert(asker, find);
-        if ready {
-            self.ask(cx, dht);
+impl LayerOutcome {
+    /// The word of the npm contract.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            LayerOutcome::Answered => "answered",
+            LayerOutcome::Empty => "empty",
+            LayerOutcome::Failed(_) => "failed",
+            LayerOutcome::Overtaken => "overtaken",
+            LayerOutcome::NotAsked(_) => "not-asked",
+            LayerOutcome::Absent(_) => "absent",
         }
     }
 
-    /// The DHT can be asked: finds that waited for it start.
-    pub(crate) fn ask(&mut self, cx: &mut Context<'_>, dht: &mut Dht) {
-        for find in self.finds.values_mut().filter(|find| find.lookup.is_none()) {
-            let key = key(cx, &find.target);
-            find.lookup = Some(dht.look_up(cx, key.as_bytes().to_vec(), Want::Bundle(key)));
+    /// Why, where the outcome alone does not say it.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            LayerOutcome::Failed(reason) => Some(reason),
+            LayerOutcome::NotAsked(reason) | LayerOutcome::Absent(reason) => Some(reason),
+            _ => None,
         }
     }
+}
 
-    /// Records were found on a walk.
-    pub(crate) fn found(&mut self, cx: &Context<'_>, lookup: LookupId, bundle: &Bundle) {
-        let now = cx.now;
-        for find in self.finds.values_mut().filter(|find| find.lookup == Some(lookup)) {
-            find.union.merge_all(bundle, now);
-            if find.live(cx).next().is_some() {
-                find.first.get_or_insert(Layer::Dht);
-                let took = now.elapsed.saturating_sub(find.started);
-                find.settled.get_or_insert(now.elapsed + took.clamp(SETTLE.0, SETTLE.1));
+/// The latest find of one target: what each layer did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FindStory {
+    /// What was looked for.
+    pub target: ServiceTarget,
+    /// A stable code: `FOUND`, `NOBODY` (the network answered that nobody offers it) or `UNANSWERED` (nobody could be asked).
+    pub code: &'static str,
+    /// The layer that answered first.
+    pub layer: Option<Layer>,
+    /// How many records were given.
+    pub records: usize,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// When it ended, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// What each layer did, in the order in which layers are asked.
+    pub layers: Vec<LayerReport>,
+}
+
+impl FindStory {
+    /// The same in a sentence.
+    pub fn reason(&self) -> String {
+        let Self { target, records, elapsed, .. } = self;
+        let took = elapsed.as_millis();
+        match (self.code, self.layer) {
+            ("FOUND", Some(layer)) => {
+                format!("{records} found for {target} in {took} ms, first by the layer {}", layer.as_str())
             }
+            ("NOBODY", _) => format!("nobody offers {target}, as the network answered within {took} ms"),
+            _ => format!("nobody could be asked for {target} within {took} ms"),
         }
     }
-
-    /// A walk has ended; returns the find that waited for it.
-    pub(crate) fn looked_up(&mut self, cx: &mut Context<'_>, lookup: LookupId, asked: bool) -> Option<Finished> {
-        let asker = *self.finds.iter().find(|(_, find)| find.lookup == Some(lookup))?.0;
-        self.finish(cx, asker, asked)
-    }
-
-    /// Finds whose window or time budget is over.
-    pub(crate) fn overdue(&mut self, cx: &mut Context<'_>) -> Vec<Finished> {
-        let due: Vec<_> =
-            self.finds.iter().filter(|(_, find)| find.deadline() <= cx.now.elapsed).map(|(asker, _)| *asker).collect();
-        due.into_iter()
-            .filter_map(|asker| {
-                let asked = self.finds.get(&asker).is_some_and(|find| find.lookup.is_some());
-                self.finish(cx, asker, asked)
-            })
-            .collect()
-    }
-
-    /// The caller gave up.
-    pub(crate) fn cancel(&mut self, cx: &mut Context<'_>, dht: &mut Dht, asker: Asker) -> bool {
-        let Some(find) = self.finds.remove(&asker) else { return false };
-        if let Some(lookup) = find.lookup {
-            dht.cancel_lookup(cx, lookup);
-        }
-        true
-    }
-
-    pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.finds.values().map(Find::deadline).min()
-    }
-
-    fn finish(&mut self, cx: &mut Context<'_>, asker: Asker, asked: bool) -> Option<Finished> {
-        let find = self.finds.remove(&asker)?;
-        let mut records: Vec<_> = find
-            .live(cx)
-            .map(|record| FoundRecord {
-                layer: if record.provider == cx.local { Layer::Own } else { Layer::Dht },
-                age: Duration::from_millis(cx.now.unix_ms.saturating_sub(record.issued_at)),
-                verdict: verdict(cx, &record.provider),
-                record: record.clone(),
-            })
-            .collect();
-        records.sort_by_key(|found| (found.verdict, found.age, found.record.provider));
-        records.truncate(find.options.limit);
-        for found in &records {
-            cx.emit(Event::RecordFound(Box::new(found.clone())));
-        }
-        for gone in find.union.records().map(|record| record.record()).filter(|record| record.withdrawn) {
-            cx.emit(Event::RecordGone { name: gone.name.clone(), provider: gone.provider });
-        }
-        let elapsed = cx.now.elapsed.saturating_sub(find.started);
-        Some(Finished { asker, asked, found: Found { layer: find.first, records, elapsed } })
-    }
-}
-
-impl Find {
-    fn live(&self, cx: &Context<'_>) -> impl Iterator<Item = &Record> {
-        let local = cx.local;
-        let records = self.union.live(cx.now).map(|record| record.record());
-        records.filter(move |record| self.own || record.provider != local)
-    }
-
-    fn deadline(&self) -> Duration {
-        let budget = self.started + self.options.timeout;
-        self.settled.map_or(budget, |settled| settled.min(budget))
-    }
-}
-
-fn key(cx: &Context<'_>, target: &ServiceTarget) -> Key {
-    match &target.provider {
-        Some(provider) => Key::service_of(&cx.config.network, &target.name, provider),
-        None => Key::service(&cx.config.network, &target.name),
-    }
-}
-
-fn verdict(cx: &Context<'_>, provider: &PeerId) -> Verdict {
-    if *provider == cx.local || cx.links.is_connected(provider) { Verdict::Up } else { Verdict::Unknown }
 }

@@ -36,8 +36,10 @@ mod links;
 mod machine;
 mod orders;
 mod reservations;
+mod topology;
 
 pub mod address;
+pub mod bootstrap;
 pub mod bundle;
 pub mod cache;
 pub mod dht;

@@ -13,7 +13,8 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
-    boundary::{ConnectionId, DialId},
+    boundary::{ConnectionId, DialId, FetchId},
+    dht::patience::Estimate,
     event::Path,
     map::{Map, Set},
     time::Now,
@@ -21,9 +22,6 @@ use crate::{
 
 /// Dials under way at once. A lookup dials ten peers at a time and a few may run; a guess.
 const MAX_DIALS: usize = 64;
-
-/// Weight of a new round-trip time in the moving average: RFC 6298's 1/8.
-const RTT_WEIGHT: f64 = 0.125;
 
 /// One link.
 #[derive(Clone, Debug)]
@@ -38,6 +36,10 @@ pub(crate) struct Link {
     pub(crate) outbound: bool,
     /// When the link came to be.
     pub(crate) since: Now,
+    /// What the shell says runs on it: service streams, and at a relay circuits. None until it said anything.
+    pub(crate) streams: Option<usize>,
+    /// Whether this node has closed it because it does not need it.
+    pub(crate) released: bool,
     /// Whether the last ping on it went unanswered.
     silent: bool,
     /// When the last ping came back; none before the first, since not every peer answers pings.
@@ -50,6 +52,10 @@ pub(crate) struct Peer {
     links: Set<ConnectionId>,
     /// Smoothed round-trip time.
     pub(crate) rtt: Option<Duration>,
+    /// What its pings take, with the deviation.
+    pub(crate) pings: Option<Estimate>,
+    /// What its answers to DHT requests take, negotiation included.
+    pub(crate) answers: Option<Estimate>,
     /// Whether it has identified itself.
     pub(crate) identified: bool,
     /// Whether it serves the DHT of this network.
@@ -76,11 +82,17 @@ pub(crate) struct Links {
     peers: Map<PeerId, Peer>,
     dials: Map<DialId, Dial>,
     next_dial: u64,
+    next_fetch: u64,
 }
 
 impl Link {
     pub(crate) fn new(peer: PeerId, address: Multiaddr, path: Path, outbound: bool, since: Now) -> Self {
-        Self { peer, address, path, outbound, since, silent: false, heard: None }
+        Self { peer, address, path, outbound, since, streams: None, released: false, silent: false, heard: None }
+    }
+
+    /// Whether it is believed dead.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
     }
 }
 
@@ -94,16 +106,36 @@ impl Links {
         first
     }
 
-    /// A link ended; true if it was the peer's last.
-    pub(crate) fn disconnected(&mut self, connection: ConnectionId) -> bool {
-        let Some(link) = self.links.remove(&connection) else { return false };
-        let Some(peer) = self.peers.get_mut(&link.peer) else { return false };
+    /// A link ended; what it was, and what is known of its peer if it was the last one.
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId) -> Option<(Link, Option<Peer>)> {
+        let link = self.links.remove(&connection)?;
+        let peer = self.peers.get_mut(&link.peer)?;
         peer.links.remove(&connection);
-        let last = peer.links.is_empty();
-        if last {
-            self.peers.remove(&link.peer);
+        let last = if peer.links.is_empty() { self.peers.remove(&link.peer) } else { None };
+        Some((link, last))
+    }
+
+    /// What runs on a connection; whom it leads to.
+    pub(crate) fn carries(&mut self, connection: ConnectionId, streams: usize) -> Option<PeerId> {
+        let link = self.links.get_mut(&connection)?;
+        link.streams = Some(streams);
+        Some(link.peer)
+    }
+
+    /// A link is closed because it is not needed.
+    pub(crate) fn release(&mut self, connection: ConnectionId) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.released = true;
         }
-        last
+    }
+
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// How many connected peers serve the DHT.
+    pub(crate) fn servers(&self) -> usize {
+        self.peers.values().filter(|peer| peer.server).count()
     }
 
     pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, elapsed: Duration) {
@@ -111,10 +143,8 @@ impl Links {
         link.silent = false;
         link.heard = Some(elapsed);
         let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
-        peer.rtt = Some(match peer.rtt {
-            Some(old) => old.mul_f64(1.0 - RTT_WEIGHT) + rtt.mul_f64(RTT_WEIGHT),
-            None => rtt,
-        });
+        Estimate::learn(&mut peer.pings, rtt);
+        peer.rtt = peer.pings.map(|pings| pings.smoothed);
     }
 
     /// Links whose pings came back once and have not for `silence`.
@@ -163,7 +193,7 @@ impl Links {
             .flat_map(|peer| peer.links.iter())
             .filter_map(|id| self.links.get(id).map(|link| (*id, link)))
             .collect();
-        links.sort_by_key(|(id, link)| (link.silent, link.path, std::cmp::Reverse(*id)));
+        links.sort_by_key(|(id, link)| (link.released, link.silent, link.path, std::cmp::Reverse(*id)));
         links
     }
 
@@ -184,6 +214,12 @@ impl Links {
         let id = DialId(self.next_dial);
         self.dials.insert(id, Dial { peer, deadline });
         Some(id)
+    }
+
+    /// The number of a new HTTP request; all parts of the machine draw from here.
+    pub(crate) fn next_fetch(&mut self) -> FetchId {
+        self.next_fetch += 1;
+        FetchId(self.next_fetch)
     }
 
     /// A dial has ended, one way or the other.

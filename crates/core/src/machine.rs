@@ -5,8 +5,11 @@
 //! randomness; two machines given the same inputs do the same.
 
 mod facts;
+mod finds;
 mod look;
+mod memory;
 mod orders;
+mod settled;
 mod upkeep;
 
 use std::{collections::VecDeque, time::Duration};
@@ -17,11 +20,12 @@ use multiaddr::Multiaddr;
 
 pub use self::look::{Explanation, PeerInfo, Stats};
 use crate::{
+    bootstrap::Lists,
     boundary::{Output, Timer},
     cache::Cache,
     config::{Config, Role},
     context::Context,
-    dht::{Dht, LookupId, store::Store},
+    dht::{Dht, store::Store},
     error::Error,
     event::{State, Status},
     find::Finds,
@@ -32,10 +36,14 @@ use crate::{
     publish::Publisher,
     reservations::Reservations,
     time::Now,
+    topology::{Topology, missing_company, seeks},
 };
 
 /// Addresses kept of one peer.
 const MAX_ADDRESSES: usize = 16;
+
+/// Remembered relays that a new life tries: enough that some live on after the loss of four fifths.
+const REMEMBERED: usize = 32;
 
 /// One node's decisions. See the crate's documentation for how a shell drives it.
 #[derive(Debug)]
@@ -46,6 +54,8 @@ pub struct Machine {
     links: Links,
     cache: Cache,
     join: Join,
+    lists: Lists,
+    topology: Topology,
     reservations: Reservations,
     dht: Dht,
     publisher: Publisher,
@@ -57,10 +67,6 @@ pub struct Machine {
     /// Addresses known to lead to this node without a relay.
     public: Vec<Multiaddr>,
     status: Status,
-    refresh: Option<LookupId>,
-    refresh_at: Option<Duration>,
-    /// When strangers may be dialled again for company.
-    company_at: Duration,
     stats: Stats,
     outputs: VecDeque<Output>,
 }
@@ -71,15 +77,14 @@ impl Machine {
         let local = keypair.public().to_peer_id();
         let server = config.role == Role::Relay;
         let store = Store::new(config.network.clone(), &local, config.store.clone());
-        // A relay that nobody sent anywhere is a network of its own.
-        let alone = server && config.relays.is_empty();
-        let state = if alone { State::Ready } else { State::Joining };
         let mut machine = Self {
             local,
             rng: Rng::with_seed(seed),
             links: Links::default(),
-            cache: Cache::new(config.cache.clone()),
-            join: Join::new(&config.relays, config.join_backoff),
+            cache: Cache::new(&config.cache, &config.network, local),
+            join: Join::new(&config.relays, config.join_backoff, now.elapsed),
+            lists: Lists::new(&config.lists, !config.relays.is_empty() || !config.bootstrap.is_empty(), now.elapsed),
+            topology: Topology::default(),
             reservations: Reservations::default(),
             dht: Dht::new(local, server, store),
             publisher: Publisher::new(keypair),
@@ -88,14 +93,19 @@ impl Machine {
             orders: Orders::new(),
             clock: now,
             public: Vec::new(),
-            status: Status { state, reason: None },
-            refresh: None,
-            refresh_at: None,
-            company_at: Duration::ZERO,
+            status: Status { state: State::Joining, reason: None },
             stats: Stats::default(),
             outputs: VecDeque::new(),
             config,
         };
+        machine.restore(now);
+        let Parts { mut cx, join, topology, .. } = machine.parts(now);
+        let remembered = cx.cache.peers.best(REMEMBERED, now).into_iter().map(|known| (known.peer, known.addresses));
+        let remembered: Vec<_> = remembered.collect();
+        topology.remember(&mut cx, remembered.clone());
+        join.remember(&mut cx, remembered);
+        let bootstrap = &cx.config.bootstrap;
+        join.list(&mut cx, bootstrap);
         machine.advance(now);
         machine
     }
@@ -111,19 +121,24 @@ impl Machine {
     pub fn poll_timeout(&self) -> Option<(Duration, Timer)> {
         // A closed node says farewell to its holders and begins nothing else.
         let closed = self.status.state == State::Closed;
-        let join = self.join.next_deadline().filter(|_| !closed);
-        let refresh = self.refresh_at.filter(|_| !closed);
+        let lacking = self.lacks_contacts();
+        let join = self.join.next_deadline(lacking).into_iter().chain(self.lists.next_deadline(lacking)).min();
+        let join = join.filter(|_| !closed);
+        let servers = self.links.servers();
+        let missing = self.is_ready() && missing_company(&self.config, servers, self.dht.table.len()) > 0;
+        let topology = self.topology.next_deadline(missing, seeks(&self.config, servers)).filter(|_| !closed);
         let reservation = self.reservations.next_deadline(self.wanted_reservations()).filter(|_| !closed);
         [
             (self.links.next_deadline().into_iter().chain(join).min(), Timer::Join),
-            (self.missing_company().map(|_| self.company_at), Timer::Company),
-            (self.dht.next_deadline().into_iter().chain(refresh).min(), Timer::Dht),
-            (self.finds.next_deadline(), Timer::Find),
+            (topology, Timer::Company),
+            (self.dht.next_deadline(), Timer::Dht),
+            (self.finds.next_deadline(&self.config.layers), Timer::Find),
             (self.publisher.next_deadline(self.is_ready() || closed), Timer::Publish),
             (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
             (self.dht.store.next_expiry(), Timer::Store),
+            (self.next_look_at_cache().filter(|_| !closed), Timer::Cache),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
         ]
         .into_iter()
@@ -139,8 +154,16 @@ impl Machine {
 
     /// Whether anybody is connected who can be asked, or nobody needs to be.
     fn has_company(&self) -> bool {
-        let alone = self.config.role == Role::Relay && self.config.relays.is_empty();
-        alone || self.links.peers().any(|(_, peer)| peer.server)
+        self.is_alone() || self.links.peers().any(|(_, peer)| peer.server)
+    }
+
+    /// Whether there is nobody whom this relay could join: it is a network of its own.
+    fn is_alone(&self) -> bool {
+        self.config.role == Role::Relay && self.join.is_alone() && self.lists.are_read()
+    }
+
+    fn next_look_at_cache(&self) -> Option<Duration> {
+        self.cache.memory.next_deadline().into_iter().chain(self.cache.services.next_deadline()).min()
     }
 
     fn wanted_reservations(&self) -> usize {
@@ -148,18 +171,29 @@ impl Machine {
     }
 
     fn no_relay(&self) -> Error {
-        let reasons = self.join.reasons();
-        match self.join.common_code() {
+        let reasons = self.reasons();
+        match self.join.common_code().filter(|_| self.lists.is_empty()) {
             Some("WRONG_NETWORK") => Error::WrongNetwork(reasons),
             Some("UNSUPPORTED") => Error::Unsupported(reasons),
             _ => Error::NoRelay(reasons),
         }
     }
 
+    /// Why no relay is reached, in a sentence.
+    fn reasons(&self) -> String {
+        let mut reasons = self.join.reasons();
+        reasons.extend(self.lists.reasons());
+        if reasons.is_empty() {
+            return "no relay is configured, listed or remembered; name at least one as a URL, a multiaddr or host:port"
+                .to_owned();
+        }
+        reasons.join("; ")
+    }
+
     /// What may be the reason that an offer is not stored in time.
     fn doubt(&self) -> String {
         if !self.is_ready() {
-            self.join.reasons()
+            self.reasons()
         } else if self.endpoints().is_empty() {
             "no relay holds a reservation for this node, so nobody could reach it".to_owned()
         } else {
@@ -180,6 +214,8 @@ impl Machine {
                 orders: &mut self.orders,
             },
             join: &mut self.join,
+            lists: &mut self.lists,
+            topology: &mut self.topology,
             reservations: &mut self.reservations,
             dht: &mut self.dht,
             publisher: &mut self.publisher,
@@ -193,6 +229,8 @@ impl Machine {
 struct Parts<'a> {
     cx: Context<'a>,
     join: &'a mut Join,
+    lists: &'a mut Lists,
+    topology: &'a mut Topology,
     reservations: &'a mut Reservations,
     dht: &'a mut Dht,
     publisher: &'a mut Publisher,

@@ -8,7 +8,10 @@
 //! Endpoints are dialled side by side, and each relay once, whichever of its addresses they name: a circuit is asked for
 //! only when a link to its relay stands, since libp2p gives a circuit up whose relay is being dialled for another reason.
 //!
-//! Bounds: at most 32 candidates, each dialled twice at the most, through at most `MAX_RELAYS` relays.
+//! How each provider did goes into the cache, for the ranking of the next answer. If all of them failed and some came from the
+//! cache, the network is asked once before the open is given up: what is remembered may be out of date.
+//!
+//! Bounds: at most 32 candidates, twice, each dialled twice at the most, through at most `MAX_RELAYS` relays.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -21,9 +24,9 @@ use crate::{
     context::{Connecting, Context},
     dht::{Dht, LookupId, Want, key::Key},
     error::Error,
-    find::Found,
+    find::{Found, Layer},
     map::{Map, Set},
-    name::ServiceName,
+    name::{ServiceName, ServiceTarget},
     record::Record,
     wire::stream::Status,
 };
@@ -50,6 +53,8 @@ pub enum Target {
 #[derive(Debug)]
 struct Candidate {
     peer: PeerId,
+    /// The sequence of its record; 0 if there is none.
+    sequence: u64,
     /// Endpoints not dialled yet.
     endpoints: Vec<Multiaddr>,
     looked_up: bool,
@@ -81,6 +86,12 @@ struct Opening {
     /// What went wrong so far, in order.
     failures: Vec<String>,
     refused: Option<(PeerId, String)>,
+    /// What to ask the network for if all candidates fail; none if it was asked.
+    again: Option<ServiceTarget>,
+    /// The records whose providers were tried.
+    spent: Map<PeerId, u64>,
+    /// When the present candidate's turn began.
+    since: Duration,
 }
 
 /// See the module's documentation.
@@ -88,6 +99,8 @@ struct Opening {
 pub(crate) struct Openings {
     openings: Map<OpId, Opening>,
     next_open: u64,
+    /// Opens that want the network to be asked.
+    again: VecDeque<(OpId, ServiceTarget)>,
 }
 
 impl Openings {
@@ -96,8 +109,15 @@ impl Openings {
     }
 
     /// Starts with a name; [`Openings::found`] follows.
-    pub(crate) fn start_by_name(&mut self, op: OpId, name: ServiceName) {
-        self.openings.insert(op, Opening::new(name, VecDeque::new()));
+    pub(crate) fn start_by_name(&mut self, op: OpId, target: ServiceTarget) {
+        let mut opening = Opening::new(target.name.clone(), VecDeque::new());
+        opening.again = Some(target);
+        self.openings.insert(op, opening);
+    }
+
+    /// The next open whose providers have all failed and that wants the network to be asked; [`Openings::found`] follows.
+    pub(crate) fn next_again(&mut self) -> Option<(OpId, ServiceTarget)> {
+        self.again.pop_front()
     }
 
     /// Starts with a known provider.
@@ -110,21 +130,38 @@ impl Openings {
         peer: PeerId,
         endpoints: Vec<Multiaddr>,
     ) {
-        let candidate = Candidate { peer, endpoints, looked_up: false };
-        self.openings.insert(op, Opening::new(name, VecDeque::from([candidate])));
+        let candidate = Candidate { peer, sequence: 0, endpoints, looked_up: false };
+        let mut opening = Opening::new(name, VecDeque::from([candidate]));
+        opening.since = cx.now.elapsed;
+        self.openings.insert(op, opening);
         self.advance(cx, dht, op);
+    }
+
+    /// The provider whose turn it is in an open.
+    pub(crate) fn trying(&self, op: OpId) -> Option<PeerId> {
+        self.openings.get(&op)?.candidates.front().map(|candidate| candidate.peer)
     }
 
     /// The providers of a name are found.
     pub(crate) fn found(&mut self, cx: &mut Context<'_>, dht: &mut Dht, op: OpId, found: Found) {
         let Some(opening) = self.openings.get_mut(&op) else { return };
+        if !found.records.iter().any(|found| found.layer == Layer::Cache) {
+            opening.again = None;
+        }
+        opening.since = cx.now.elapsed;
         opening.candidates = found
             .records
             .into_iter()
             .map(|found| found.record)
-            .map(|record| Candidate { peer: record.provider, endpoints: record.endpoints, looked_up: false })
+            .filter(|record| opening.spent.get(&record.provider).is_none_or(|spent| *spent < record.sequence))
+            .map(|record| Candidate {
+                peer: record.provider,
+                sequence: record.sequence,
+                endpoints: record.endpoints,
+                looked_up: false,
+            })
             .collect();
-        if opening.candidates.is_empty() {
+        if opening.candidates.is_empty() && opening.failures.is_empty() {
             let name = opening.name.to_string();
             self.openings.remove(&op);
             return cx.done(op, Err(Error::NotFound(name)));
@@ -198,7 +235,11 @@ impl Openings {
     pub(crate) fn opened(&mut self, cx: &mut Context<'_>, open: OpenId) {
         match self.waiting_for_open(open) {
             Some(op) => {
-                self.openings.remove(&op);
+                let opening = self.openings.remove(&op);
+                if let Some(candidate) = opening.as_ref().and_then(|opening| opening.candidates.front()) {
+                    let took = opening.as_ref().map_or(Duration::ZERO, |opening| cx.now.elapsed - opening.since);
+                    cx.cache.providers.answered(candidate.peer, took, cx.now);
+                }
                 cx.done(op, Ok(Outcome::Opened(open)));
             }
             None => cx.outputs.push_back(Output::CancelOpen { open }),
@@ -208,13 +249,16 @@ impl Openings {
     pub(crate) fn refused(&mut self, cx: &mut Context<'_>, dht: &mut Dht, open: OpenId, status: Status, message: &str) {
         let Some(op) = self.waiting_for_open(open) else { return };
         let Some(opening) = self.openings.get_mut(&op) else { return };
-        let Some(candidate) = opening.candidates.pop_front() else { return };
+        let began = opening.since;
+        let Some(candidate) = opening.next(cx.now.elapsed) else { return };
         let reason = match status {
             Status::NotFound => "it does not serve this name".to_owned(),
             Status::Busy => format!("it is busy {message}").trim_end().to_owned(),
             _ if message.is_empty() => "it gave no reason".to_owned(),
             _ => message.to_owned(),
         };
+        let took = cx.now.elapsed.saturating_sub(began);
+        cx.cache.providers.answered(candidate.peer, took, cx.now);
         opening.failures.push(format!("{}: {reason}", candidate.peer));
         opening.refused = Some((candidate.peer, reason));
         self.advance(cx, dht, op);
@@ -254,6 +298,12 @@ impl Openings {
         Some(opening.failures.join("; "))
     }
 
+    /// Whether a stream is being opened on a connection.
+    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
+        let opening = |opening: &Opening| matches!(opening.stage, Stage::Opening { .. });
+        self.openings.values().any(|known| opening(known) && known.tried.contains(&connection))
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         self.openings
             .values()
@@ -272,7 +322,7 @@ impl Openings {
             let peer = candidate.peer;
             if peer == cx.local {
                 opening.failures.push(format!("{peer} is this node itself"));
-                opening.candidates.pop_front();
+                opening.next(cx.now.elapsed);
                 continue;
             }
             let link = cx.links.links_to(&peer).into_iter().map(|(id, _)| id).find(|id| !opening.tried.contains(id));
@@ -302,7 +352,8 @@ impl Openings {
                 opening.stage = Stage::LookingUp(lookup);
                 return;
             }
-            opening.candidates.pop_front();
+            opening.next(cx.now.elapsed);
+            cx.cache.providers.failed(peer, cx.now);
         }
     }
 
@@ -316,6 +367,12 @@ impl Openings {
     }
 
     fn give_up(&mut self, cx: &mut Context<'_>, op: OpId) {
+        if let Some(opening) = self.openings.get_mut(&op)
+            && let Some(target) = opening.again.take()
+        {
+            opening.stage = Stage::Finding;
+            return self.again.push_back((op, target));
+        }
         let Some(opening) = self.openings.remove(&op) else { return };
         let error = match opening.refused {
             Some((peer, reason)) => Error::Refused { peer, reason },
@@ -387,6 +444,24 @@ fn split(circuit: &Multiaddr) -> Option<(PeerId, Multiaddr)> {
 
 impl Opening {
     fn new(name: ServiceName, candidates: VecDeque<Candidate>) -> Self {
-        Self { name, stage: Stage::Finding, candidates, tried: Set::new(), failures: Vec::new(), refused: None }
+        Self {
+            name,
+            stage: Stage::Finding,
+            candidates,
+            tried: Set::new(),
+            failures: Vec::new(),
+            refused: None,
+            again: None,
+            spent: Map::new(),
+            since: Duration::ZERO,
+        }
+    }
+
+    /// The present candidate has failed: the next one's turn begins.
+    fn next(&mut self, elapsed: Duration) -> Option<Candidate> {
+        let candidate = self.candidates.pop_front()?;
+        self.spent.insert(candidate.peer, candidate.sequence);
+        self.since = elapsed;
+        Some(candidate)
     }
 }

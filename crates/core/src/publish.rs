@@ -5,13 +5,24 @@
 //! half its ttl, and whenever the endpoints, and so what the record says, change. Beside the offers the node publishes its
 //! own signed addresses.
 //!
-//! What is due at the same moment goes out in the order of the key space, so that neighbouring keys reach the same holders
-//! together. A store that misses its write quorum is repeated with backoff until it succeeds or the offer goes. Offers wait
+//! A store that misses its write quorum is repeated with backoff until it succeeds or the offer goes. Offers wait
 //! until the node can be reached; withdrawals do not, and each lasts as long as the longest-lived record it withdraws.
 //!
-//! Bounds: [`Config::max_registrations`](crate::Config) offers.
+//! What is due together goes out in the order of the key space, beginning behind the *cursor*, the place where the last
+//! offer was stored. Sequence and cursor survive the node (`Publisher::memory`): the one so that a clock that was set back
+//! does not make new records look old, the other so that a node that is often interrupted does not refresh the same part
+//! of its offers again and again.
+//!
+//! **When the network breaks.** Offers are stored again before they are due when this node has lost half of its links, or
+//! half of those it asked were silent, or it is back from being offline (`alarm`); when most holders of an
+//! offer have gone, which is found out by asking some of them, one offer at a time (`check`); see `vigilance.rs`.
+//!
+//! Bounds: [`Config::max_registrations`](crate::Config) offers, `MAX_QUEUED` placements that wait for a walk at a time.
 
-use std::{collections::BTreeMap, time::Duration};
+mod offer;
+mod vigilance;
+
+use std::time::Duration;
 
 use libp2p_identity::Keypair;
 use multiaddr::Multiaddr;
@@ -21,7 +32,10 @@ use crate::{
     boundary::{OpId, Outcome, RegistrationId},
     bundle::Bundle,
     context::Context,
-    dht::{Dht, Placed, PlacementId, key::Key},
+    dht::{
+        Dht, Placed, PlacementId,
+        key::{Key, Position},
+    },
     error::Error,
     map::Map,
     name::ServiceName,
@@ -31,6 +45,9 @@ use crate::{
     wire::kad::{PeerAddresses, Request},
 };
 
+pub use offer::{Offer, OfferPatch};
+use vigilance::Vigilance;
+
 /// Delays between two attempts to store after a missed quorum.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
@@ -38,51 +55,12 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// a round trip, and each change costs every offer a round of messages. A guess.
 const DEBOUNCE: Duration = Duration::from_millis(500);
 
-/// What the application offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The service's name.
-    pub name: ServiceName,
-    /// The kind of service, free text; `type` in JavaScript.
-    pub kind: String,
-    /// Free data, at most 1 KiB together.
-    pub metadata: BTreeMap<String, String>,
-    /// How long the record lives without renewal; an hour by default.
-    pub ttl: Option<Duration>,
-    /// Where the service stands; the node's region if empty.
-    pub region: String,
-    /// Topics the service belongs to.
-    pub clusters: Vec<String>,
-}
+/// The version of what [`Publisher::memory`] writes.
+const MEMORY: u8 = 1;
 
-impl Offer {
-    /// An offer of a name and nothing else.
-    pub fn new(name: ServiceName) -> Self {
-        Self {
-            name,
-            kind: String::new(),
-            metadata: BTreeMap::new(),
-            ttl: None,
-            region: String::new(),
-            clusters: Vec::new(),
-        }
-    }
-}
-
-/// A change of an offer; what is `None` stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OfferPatch {
-    /// The kind of service.
-    pub kind: Option<String>,
-    /// All metadata anew.
-    pub metadata: Option<BTreeMap<String, String>>,
-    /// The record's life.
-    pub ttl: Option<Duration>,
-    /// The region.
-    pub region: Option<String>,
-    /// All clusters anew.
-    pub clusters: Option<Vec<String>>,
-}
+/// Placements that may wait for a walk before more offers are signed: what a hundred milliseconds of walks serve, so that
+/// the queue never runs dry and a thousand offers are not signed in one go.
+const MAX_QUEUED: usize = 64;
 
 #[derive(Debug)]
 struct Registration {
@@ -97,6 +75,10 @@ struct Registration {
     waiters: Vec<(OpId, Outcome)>,
     backoff: Backoff,
     due: Option<Duration>,
+    /// The placement under `name@<peer id>`.
+    alone: Option<PlacementId>,
+    /// Who acknowledged that when it was stored last.
+    holders: Vec<PeerAddresses>,
 }
 
 impl Registration {
@@ -116,6 +98,11 @@ pub(crate) struct Publisher {
     addresses_placing: Option<PlacementId>,
     addresses_backoff: Backoff,
     sequence: u64,
+    /// The place in the key space of the offer that was stored last.
+    cursor: Position,
+    /// Whether offers that are due wait until fewer placements do.
+    blocked: bool,
+    vigilance: Vigilance,
     next_id: u64,
 }
 
@@ -129,6 +116,9 @@ impl Publisher {
             addresses_placing: None,
             addresses_backoff: Backoff::new(RETRY.0, RETRY.1),
             sequence: 0,
+            cursor: Position::from_bytes([0; 32]),
+            blocked: false,
+            vigilance: Vigilance::default(),
             next_id: 0,
         }
     }
@@ -168,6 +158,8 @@ impl Publisher {
             waiters,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             due: Some(cx.now.elapsed),
+            alone: None,
+            holders: Vec::new(),
         };
         self.registrations.insert(id, registration);
         Ok(id)
@@ -281,14 +273,29 @@ impl Publisher {
             .filter(|(_, registration)| registration.waits_until(reachable).is_some_and(|due| due <= cx.now.elapsed))
             .map(|(id, registration)| (Key::service(&cx.config.network, &registration.offer.name).position(), *id))
             .collect();
+        self.blocked = false;
         due.sort();
-        for (_, id) in due {
+        let behind = due.partition_point(|(position, _)| *position <= self.cursor);
+        due.rotate_left(behind);
+        for (position, id) in due {
+            if dht.queued() >= MAX_QUEUED {
+                self.blocked = true;
+                break;
+            }
+            self.cursor = position;
             self.store(cx, dht, id);
         }
+        self.check(cx, dht);
     }
 
     /// A placement reached its quorum or ended without.
-    pub(crate) fn placed(&mut self, cx: &mut Context<'_>, id: PlacementId, placed: Placed) {
+    pub(crate) fn placed(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: PlacementId,
+        placed: Placed,
+        holders: Vec<PeerAddresses>,
+    ) {
         if self.addresses_placing == Some(id) {
             self.addresses_placing = None;
             if placed.is_quorum() {
@@ -304,6 +311,9 @@ impl Publisher {
             return;
         };
         let needed = registration.placing.remove(&id).unwrap_or(false);
+        if registration.alone == Some(id) {
+            registration.holders = holders;
+        }
         if needed && !placed.is_quorum() {
             // One miss spoils the round, however the others end.
             registration.placing.clear();
@@ -341,6 +351,12 @@ impl Publisher {
         self.sign(cx, &offer).ok()
     }
 
+    /// The record of a name that was stored last, if this node still offers it.
+    pub(crate) fn current(&self, name: &ServiceName) -> Option<&SignedRecord> {
+        let offers = |known: &&Registration| known.offer.name == *name && !known.withdrawing;
+        self.registrations.values().find(offers)?.record.as_ref()
+    }
+
     /// Takes everything back; true if there was anything.
     pub(crate) fn withdraw_all(&mut self, cx: &mut Context<'_>, dht: &mut Dht) -> bool {
         let ids: Vec<_> = self.registrations.keys().copied().collect();
@@ -360,8 +376,28 @@ impl Publisher {
             return None;
         }
         let reachable = !self.endpoints.is_empty();
-        let registrations = self.registrations.values().filter_map(|registration| registration.waits_until(reachable));
-        registrations.chain(self.addresses_due.filter(|_| reachable)).min()
+        let registrations = self.registrations.values().filter(|_| !self.blocked);
+        let registrations = registrations.filter_map(|registration| registration.waits_until(reachable));
+        let check = self.vigilance.next_deadline().filter(|_| reachable);
+        registrations.chain(self.addresses_due.filter(|_| reachable)).chain(check).min()
+    }
+
+    /// What the next life of this node should know: the last sequence and the cursor.
+    #[allow(dead_code, reason = "the node's snapshot takes it up")]
+    pub(crate) fn memory(&self) -> Vec<u8> {
+        [&[MEMORY][..], &self.sequence.to_be_bytes(), self.cursor.as_bytes()].concat()
+    }
+
+    /// Takes up what an earlier life left by [`Publisher::memory`]; what cannot be read is passed over.
+    #[allow(dead_code, reason = "the node's snapshot gives it back")]
+    pub(crate) fn restore(&mut self, memory: &[u8]) {
+        if let Ok(memory) = <[u8; 41]>::try_from(memory)
+            && memory[0] == MEMORY
+        {
+            let sequence = u64::from_be_bytes(std::array::from_fn(|i| memory[1 + i]));
+            self.sequence = self.sequence.max(sequence);
+            self.cursor = Position::from_bytes(std::array::from_fn(|i| memory[9 + i]));
+        }
     }
 
     fn offered(&self, id: RegistrationId) -> Option<&Registration> {
@@ -425,10 +461,12 @@ impl Publisher {
             requests.push((announcement, false));
         }
         let ttl = Duration::from_millis(signed.record().ttl);
-        let placing = requests.into_iter().map(|(request, needed)| (dht.place(cx, request), needed)).collect();
+        let placing: Vec<_> = requests.into_iter().map(|(request, needed)| (dht.place(cx, request), needed)).collect();
+        let alone = placing.get(1).map(|(id, _)| *id);
         let half = cx.after(ttl / 2);
         if let Some(registration) = self.registrations.get_mut(&id) {
-            registration.placing = placing;
+            registration.placing = placing.into_iter().collect();
+            registration.alone = alone;
             registration.until = registration.until.max(signed.record().expires_at());
             registration.record = Some(signed);
             registration.due = (!withdrawing).then_some(half);

@@ -99,6 +99,11 @@ impl Reservations {
             .collect()
     }
 
+    /// Whether a place at this relay is held or asked for.
+    pub(crate) fn concerns(&self, relay: &PeerId) -> bool {
+        self.relays.get(relay).is_some_and(|entry| !matches!(entry.stage, Stage::Waiting { .. }))
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.relays.values().filter(|entry| matches!(entry.stage, Stage::Held)).count()
     }

@@ -8,6 +8,7 @@
 //! by counting them before anything is allocated for them. Unknown fields are skipped, as protobuf demands.
 
 pub mod bundle;
+pub mod cache;
 pub mod envelope;
 pub mod kad;
 pub mod peer_record;

@@ -27,7 +27,7 @@ pub(crate) struct Behaviour {
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(5));
 
 /// The same for relays, which have many links and are pinged by everybody on them anyway.
-const RELAY_PING: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
+const RELAY_PING: (Duration, Duration) = (Duration::from_secs(7), Duration::from_secs(7));
 
 /// Connections to one peer: a direct and a relayed one each way, twice while they are replaced.
 const CONNECTIONS_PER_PEER: u32 = 8;

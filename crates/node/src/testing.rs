@@ -1,4 +1,7 @@
-//! Swarms on loopback sockets, for the tests of this crate.
+//! Swarms on loopback sockets and an Internet in memory, for the tests of this crate.
+
+mod crowd;
+pub(crate) mod internet;
 
 use std::{convert::Infallible, pin::pin};
 

@@ -34,7 +34,9 @@
 //!
 //! With `OPENRED_SIM_TRACE=1` in the environment everything that reaches or leaves a machine is printed.
 
-mod latency;
+pub mod figures;
+pub mod latency;
+mod map;
 mod net;
 mod node;
 mod queue;
@@ -42,8 +44,8 @@ mod time;
 mod trace;
 mod wire;
 
-pub use latency::Latency;
-pub use net::{Net, Order};
-pub use node::NodeId;
+pub use latency::{Latency, World};
+pub use net::{Net, Order, Walk};
+pub use node::{NodeId, Traffic};
 pub use openred_core as core;
 pub use time::Time;

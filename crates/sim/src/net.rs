@@ -1,32 +1,44 @@
 //! The network and its verbs.
 
+mod carries;
 mod carry;
 mod connect;
 mod exchange;
+mod fate;
 mod fetch;
 mod hostile;
 mod look;
 mod orders;
+mod settled;
+mod watch;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use fastrand::Rng;
 use libp2p_identity::{Keypair, PeerId};
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol};
 use openred_core::{Config, Machine, Role, address::RelayAddress, name::NetworkName};
 
 pub(crate) use self::fetch::FetchStep;
-pub use self::orders::Order;
+use self::watch::Watched;
+pub use self::{orders::Order, watch::Walk};
 use crate::{
     Latency,
-    node::{Books, Clock, Fate, Mind, Node, NodeId},
+    map::{Ids, Names},
+    node::{Books, Clock, Hearing, Mind, Node, NodeId, Traffic},
     queue::Queue,
     trace::Trace,
-    wire::{Attempt, AttemptId, Happening, Hops, Packet, Wire, WireId},
+    wire::{Attempt, AttemptGroup, AttemptId, Happening, Hops, Packet, Wire, WireId},
 };
 
 /// Events at one instant after which it is believed to go on for ever.
 const MAX_AT_ONE_INSTANT: u64 = 1_000_000;
+
+/// Held packets after which those that would reach nobody are looked for.
+const HELD: usize = 4096;
 
 /// Places a relay gives: the real shell's default.
 const PLACES: usize = 1024;
@@ -35,19 +47,30 @@ const PLACES: usize = 1024;
 pub struct Net {
     /// How long packets travel.
     pub latency: Latency,
+    /// Whether relays listen on QUIC too. Off by default: over WebSocket alone a dial takes its longest.
+    pub quic: bool,
+    /// Whether what machines tell their applications is kept for [`Net::events`]. Large networks do without.
+    pub keep_events: bool,
     seed: u64,
     rng: Rng,
     now: Duration,
     queue: Queue<Happening>,
     /// What is on its way through a silence.
     held: Vec<Happening>,
+    /// How many may be held before those are forgotten that nobody waits for.
+    held_limit: usize,
     nodes: Vec<Node>,
-    by_address: BTreeMap<Multiaddr, NodeId>,
-    by_peer: BTreeMap<PeerId, NodeId>,
-    wires: BTreeMap<WireId, Wire>,
-    attempts: BTreeMap<AttemptId, Attempt>,
+    by_address: Names<Multiaddr, NodeId>,
+    by_peer: Names<PeerId, NodeId>,
+    wires: Ids<WireId, Wire>,
+    attempts: Ids<AttemptId, Attempt>,
+    /// The attempts of each dial that are under way.
+    groups: Ids<AttemptGroup, Vec<AttemptId>>,
+    /// Ways on which everything is lost, in one direction.
+    cuts: BTreeSet<(NodeId, NodeId)>,
     /// What can be fetched from outside of the world, by URL.
     web: BTreeMap<String, Vec<u8>>,
+    watched: Watched,
     next_id: u64,
     /// Pending orders, so that waiting for all of them is cheap.
     pending: usize,
@@ -61,17 +84,23 @@ impl Net {
         let mut rng = Rng::with_seed(seed);
         Self {
             latency: Latency::new(rng.u64(..)),
+            quic: false,
+            keep_events: true,
             seed,
             rng,
             now: Duration::ZERO,
             queue: Queue::new(),
             held: Vec::new(),
+            held_limit: HELD,
             nodes: Vec::new(),
-            by_address: BTreeMap::new(),
-            by_peer: BTreeMap::new(),
-            wires: BTreeMap::new(),
-            attempts: BTreeMap::new(),
+            by_address: Names::default(),
+            by_peer: Names::default(),
+            wires: Ids::default(),
+            attempts: Ids::default(),
+            groups: Ids::default(),
+            cuts: BTreeSet::new(),
             web: BTreeMap::new(),
+            watched: Watched::default(),
             next_id: 0,
             pending: 0,
             at_instant: 0,
@@ -117,29 +146,48 @@ impl Net {
         let mut seed = [0; 32];
         seed.fill_with(|| self.rng.u8(..));
         let keypair = Keypair::ed25519_from_bytes(seed).expect("32 bytes are a key");
+        self.register_as(keypair, role, relays, set);
+        id
+    }
+
+    fn register_as(
+        &mut self,
+        keypair: Keypair,
+        role: Role,
+        relays: &[NodeId],
+        set: impl FnOnce(&mut Config),
+    ) -> NodeId {
+        let id = NodeId(self.nodes.len());
         let peer = keypair.public().to_peer_id();
-        let address = (role == Role::Relay).then(|| {
-            let (high, low) = (id.0 / 250, id.0 % 250 + 1);
-            format!("/ip4/10.0.{high}.{low}/tcp/80/ws").parse().expect("a multiaddr")
-        });
+        let mut addresses = Vec::new();
+        if role == Role::Relay {
+            let host = self.latency.host(id);
+            addresses.push(Multiaddr::from(host).with(Protocol::Tcp(80)).with(Protocol::Ws("/".into())));
+            if self.quic {
+                addresses.push(Multiaddr::from(host).with(Protocol::Udp(80)).with(Protocol::QuicV1));
+            }
+        }
         let relays = relays.iter().map(|relay| self.address_of(*relay)).collect();
         let mut config = Config::new(NetworkName::default(), role, relays);
+        config.region = self.latency.region(id).to_owned();
         set(&mut config);
         self.by_peer.insert(peer, id);
-        self.by_address.extend(address.clone().map(|address| (address, id)));
+        self.by_address.extend(addresses.iter().map(|address| (address.clone(), id)));
         self.nodes.push(Node {
             keypair,
             peer,
             config,
-            address,
+            addresses,
             mind: Mind::Dead,
             life: 0,
             clock: Clock { started: self.now, skew_ms: 0 },
-            silent: false,
+            hearing: Hearing::default(),
+            lost: false,
             zone: 0,
             places: PLACES,
             books: Books::default(),
             memory: None,
+            traffic: Traffic::default(),
             orders: BTreeMap::new(),
             events: Vec::new(),
         });
@@ -147,7 +195,7 @@ impl Net {
     }
 
     fn address_of(&self, relay: NodeId) -> RelayAddress {
-        let address = self.nodes[relay.0].address.as_ref().expect("only relays have addresses");
+        let address = self.nodes[relay.0].addresses.first().expect("only relays have addresses");
         RelayAddress::parse(&address.to_string(), false).expect("a relay's address")
     }
 
@@ -160,115 +208,10 @@ impl Net {
         let now = node.clock.now(self.now);
         let machine = Machine::new(node.config.clone(), node.keypair.clone(), seed, now);
         node.mind = Mind::Machine(Box::new(machine));
-        if let Some(address) = node.address.clone() {
+        for address in node.addresses.clone() {
             self.tell(id, openred_core::Input::Reachable { address });
         }
         self.settle(id);
-    }
-
-    // What befalls them.
-
-    /// The node dies: its connections close at once, dials to it are refused.
-    pub fn kill(&mut self, id: NodeId) {
-        self.trace.note(self.now, id, &"is killed");
-        self.nodes[id.0].mind = Mind::Dead;
-        self.attempts.retain(|_, attempt| attempt.node != id);
-        for wire in self.nodes[id.0].books.wires.clone() {
-            self.close_end(wire, id);
-        }
-        let node = &mut self.nodes[id.0];
-        for fate in node.orders.values_mut() {
-            if matches!(fate, Fate::Pending { .. }) {
-                *fate = Fate::Lost;
-                self.pending -= 1;
-            }
-        }
-        node.silent = false;
-        self.release();
-    }
-
-    /// The node starts again, with its identity and address and an empty memory.
-    pub fn restart(&mut self, id: NodeId) {
-        if self.nodes[id.0].is_alive() {
-            self.kill(id);
-        }
-        self.nodes[id.0].config.memory = None;
-        self.start(id);
-    }
-
-    /// The node starts again with what it last wanted to be kept for its next life.
-    pub fn restart_warm(&mut self, id: NodeId) {
-        let memory = self.nodes[id.0].memory.clone();
-        self.restart_with_memory(id, memory);
-    }
-
-    /// The node starts again, and is given these bytes as what its earlier life remembered.
-    pub fn restart_with_memory(&mut self, id: NodeId, memory: Option<Vec<u8>>) {
-        if self.nodes[id.0].is_alive() {
-            self.kill(id);
-        }
-        self.nodes[id.0].config.memory = memory;
-        self.start(id);
-    }
-
-    /// The node becomes a black hole: nothing reaches it, nothing leaves it, nothing is refused. It lives on.
-    pub fn silence(&mut self, id: NodeId) {
-        self.trace.note(self.now, id, &"falls silent");
-        self.nodes[id.0].silent = true;
-    }
-
-    /// The node is heard again.
-    pub fn unsilence(&mut self, id: NodeId) {
-        self.trace.note(self.now, id, &"is heard again");
-        self.nodes[id.0].silent = false;
-        self.release();
-    }
-
-    /// Cuts the network: these nodes hear each other only, and everybody else does not hear them.
-    pub fn partition(&mut self, island: &[NodeId]) {
-        let zone = self.nodes.iter().map(|node| node.zone).max().unwrap_or(0) + 1;
-        for id in island {
-            self.trace.note(self.now, *id, &"is cut off");
-            self.nodes[id.0].zone = zone;
-        }
-    }
-
-    /// Ends every silence and every partition.
-    pub fn heal(&mut self) {
-        for node in &mut self.nodes {
-            (node.silent, node.zone) = (false, 0);
-        }
-        self.release();
-    }
-
-    /// Moves a node's wall clock; its monotonic clock does not notice.
-    pub fn jump_clock(&mut self, id: NodeId, milliseconds: i64) {
-        self.nodes[id.0].clock.skew_ms += milliseconds;
-    }
-
-    /// How many places a relay gives from here on.
-    pub fn set_places(&mut self, relay: NodeId, places: usize) {
-        self.nodes[relay.0].places = places;
-    }
-
-    fn blocked(&self, hops: Hops) -> bool {
-        hops.pairs().any(|(from, to)| {
-            let (from, to) = (&self.nodes[from.0], &self.nodes[to.0]);
-            from.silent || to.silent || from.zone != to.zone
-        })
-    }
-
-    /// What was held goes on its way, where the way is free again.
-    fn release(&mut self) {
-        for happening in std::mem::take(&mut self.held) {
-            match happening.hops() {
-                Some(hops) if !self.blocked(hops) => {
-                    let travel = self.travel(hops, 1);
-                    self.after(travel, happening);
-                }
-                _ => self.held.push(happening),
-            }
-        }
     }
 
     // The course of time.
@@ -353,30 +296,36 @@ impl Net {
             self.expect_pong(wire, to, sent, missed);
         }
         self.held.push(happening);
+        if self.held.len() > self.held_limit {
+            self.forget_held();
+        }
     }
 
+    /// A timer that was set at some time: the machine may want to be woken later by then.
     fn timer(&mut self, id: NodeId, life: u64, set: u64) {
         let node = &mut self.nodes[id.0];
         if node.life != life || node.books.timer_set != set {
             return;
         }
-        let why = node.books.timer.take();
+        node.books.timer = None;
         let now = node.clock.now(self.now);
-        if let Some(machine) = node.machine() {
+        let Some(machine) = node.machine() else { return };
+        let why = machine.poll_timeout();
+        if why.is_some_and(|(at, _)| at <= now.elapsed) {
             machine.handle_timeout(now);
-            self.trace.note(self.now, id, &why);
-            self.settle(id);
+            self.trace.note(self.now, id, 0, &why);
         }
+        self.settle(id);
     }
 
     fn after(&mut self, delay: Duration, happening: Happening) {
         self.queue.push(self.now + delay, happening, &mut self.rng);
     }
 
-    /// The time of this many one-way trips.
-    fn travel(&mut self, hops: Hops, trips: u32) -> Duration {
-        let once: Duration = hops.pairs().map(|(from, to)| self.latency.draw(from, to, &mut self.rng)).sum();
-        once * trips
+    /// The time that a way takes.
+    fn travel(&mut self, hops: Hops) -> Duration {
+        let (now, rng) = (self.now, &mut self.rng);
+        hops.pairs().map(|(from, to)| self.latency.travel(from, to, hops, now, rng)).sum()
     }
 
     fn fresh_id(&mut self) -> u64 {

@@ -10,10 +10,10 @@ use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{
     Config, DialFailure, DialId, Error, FetchId, InboundId, Machine, Now, OpId, OpenId, Outcome, RegistrationId,
-    RequestId, Response, Timer, event::Event, name::ServiceName,
+    RequestId, Response, event::Event, name::ServiceName,
 };
 
-use crate::wire::{AttemptGroup, WireId};
+use crate::wire::{AttemptGroup, AttemptId, WireId};
 
 /// Wall-clock time of every simulation's beginning.
 pub(crate) const EPOCH_MS: u64 = 1_795_000_000_000;
@@ -32,13 +32,15 @@ pub(crate) struct Node {
     pub(crate) keypair: Keypair,
     pub(crate) peer: PeerId,
     pub(crate) config: Config,
-    /// Where it listens; clients do not.
-    pub(crate) address: Option<Multiaddr>,
+    /// Where it listens, over WebSocket first; clients do not.
+    pub(crate) addresses: Vec<Multiaddr>,
     pub(crate) mind: Mind,
     /// Counts restarts, so that what was meant for an earlier life does not reach a later one.
     pub(crate) life: u64,
     pub(crate) clock: Clock,
-    pub(crate) silent: bool,
+    pub(crate) hearing: Hearing,
+    /// It is gone without a word, and only starts again.
+    pub(crate) lost: bool,
     /// Nodes in different zones do not hear each other.
     pub(crate) zone: usize,
     /// Places it gives as a relay.
@@ -46,10 +48,52 @@ pub(crate) struct Node {
     pub(crate) books: Books,
     /// What the machine last wanted to be kept for its next life.
     pub(crate) memory: Option<Vec<u8>>,
+    pub(crate) traffic: Traffic,
     /// The orders of all its lives.
     pub(crate) orders: BTreeMap<OpId, Fate>,
     /// The events of all its lives.
     pub(crate) events: Vec<(Duration, Event)>,
+}
+
+/// Which packets of a node are lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hearing {
+    /// What it sends is lost.
+    pub(crate) mute: bool,
+    /// What is sent to it is lost.
+    pub(crate) deaf: bool,
+}
+
+/// What a node has sent since its making, over all its lives. Bytes are those of the messages themselves, without the
+/// framing of the transports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// DHT requests.
+    pub requests: u64,
+    /// Bytes of them.
+    pub request_bytes: u64,
+    /// Answers to others' DHT requests.
+    pub answers: u64,
+    /// Bytes of them.
+    pub answer_bytes: u64,
+    /// Addresses dialled.
+    pub dials: u64,
+    /// Pings.
+    pub pings: u64,
+    /// HTTP requests.
+    pub fetches: u64,
+}
+
+impl Traffic {
+    /// DHT messages of both kinds.
+    pub fn messages(&self) -> u64 {
+        self.requests + self.answers
+    }
+
+    /// Bytes of DHT messages of both kinds.
+    pub fn bytes(&self) -> u64 {
+        self.request_bytes + self.answer_bytes
+    }
 }
 
 /// What a peer without rules answers to a request.
@@ -67,11 +111,15 @@ pub(crate) enum Mind {
 /// What the shell remembers. Dies with the machine.
 #[derive(Default)]
 pub(crate) struct Books {
-    pub(crate) timer: Option<(Duration, Timer)>,
+    /// When the machine is woken next, in the time of its life; it may want that later by then.
+    pub(crate) timer: Option<Duration>,
     pub(crate) timer_set: u64,
     /// How many times in a row the machine named a deadline that had passed.
     pub(crate) spins: u32,
     pub(crate) wires: BTreeSet<WireId>,
+    /// The connections without relay, by whom they lead to, oldest first.
+    pub(crate) direct: BTreeMap<NodeId, Vec<WireId>>,
+    pub(crate) attempts: BTreeSet<AttemptId>,
     pub(crate) dials: BTreeMap<DialId, Dialling>,
     pub(crate) requests: BTreeMap<RequestId, WireId>,
     pub(crate) fetches: BTreeSet<FetchId>,

@@ -9,15 +9,15 @@ use openred_core::{DialId, FetchId, Input, OpId, OpenId, RequestId, name::Servic
 use crate::{NodeId, net::FetchStep};
 
 /// Identifies a connection; both its ends use the number as their `ConnectionId`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WireId(pub(crate) u64);
 
 /// One address of one dial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AttemptId(pub(crate) u64);
 
 /// The attempts of one dial: the first that succeeds ends the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AttemptGroup(pub(crate) u64);
 
 /// A connection.
@@ -25,6 +25,8 @@ pub(crate) struct AttemptGroup(pub(crate) u64);
 pub(crate) struct Wire {
     pub(crate) ends: [End; 2],
     pub(crate) via: Option<Via>,
+    /// The circuits that run over it.
+    pub(crate) circuits: Vec<WireId>,
 }
 
 /// One side of a connection.
@@ -37,6 +39,8 @@ pub(crate) struct End {
     pub(crate) known: bool,
     /// When the ping was sent that this side waits for.
     pub(crate) pinging: Option<Duration>,
+    /// Service streams on it, and circuits over it at their relay.
+    pub(crate) streams: usize,
 }
 
 /// What carries a relayed connection.
@@ -69,22 +73,37 @@ impl Wire {
     }
 }
 
-/// The nodes on a packet's way, first to last.
+/// A packet's way: the nodes first to last, and how often it is travelled, there and back by turns, until it arrives.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Hops([NodeId; 3]);
+pub(crate) struct Hops {
+    nodes: [NodeId; 3],
+    pub(crate) trips: u32,
+    /// Whether this is a connection's first packet, before anybody knows how long the way is.
+    pub(crate) first: bool,
+}
 
 impl Hops {
     pub(crate) fn two(from: NodeId, to: NodeId) -> Self {
-        Self([from, to, to])
+        Self::three(from, to, to)
     }
 
     pub(crate) fn three(from: NodeId, over: NodeId, to: NodeId) -> Self {
-        Self([from, over, to])
+        Self { nodes: [from, over, to], trips: 1, first: false }
+    }
+
+    /// The same way, for a connection's first packet.
+    pub(crate) fn first(self) -> Self {
+        Self { first: true, ..self }
+    }
+
+    /// The same way, travelled this often.
+    pub(crate) fn times(self, trips: u32) -> Self {
+        Self { trips, ..self }
     }
 
     /// The hops, without those from a node to itself.
     pub(crate) fn pairs(self) -> impl Iterator<Item = (NodeId, NodeId)> {
-        let [a, b, c] = self.0;
+        let [a, b, c] = self.nodes;
         [(a, b), (b, c)].into_iter().filter(|(from, to)| from != to)
     }
 }
@@ -173,6 +192,8 @@ pub(crate) enum Packet {
         open: OpenId,
         status: Status,
     },
+    /// The opener has closed a stream.
+    StreamClosed,
     Reserve,
     ReserveAnswer {
         accepted: bool,

@@ -77,7 +77,8 @@ fn bad_messages_change_nothing_and_are_charged() {
         Request::PutValue { key: b"/elsewhere/service/chess".to_vec(), value: vec![1] }.encode(),
         announcement(net.peer(bob)),
     ];
-    let held = |net: &Net| (net.machine(relay).stats(), format!("{:?}", net.machine(relay).store().value(&key)));
+    let held =
+        |net: &Net| (net.machine(relay).store().bytes(), format!("{:?}", net.machine(relay).store().value(&key)));
     let before = held(&net);
     let count = messages.len();
     for message in messages {

@@ -96,7 +96,7 @@ fn as_many_opens_as_may_be_and_no_leak_behind() {
     net.provide(alice, "chess");
     assert!(net.run_until_idle_or(10.s()));
     for round in 0..5 {
-        let mut orders: Vec<_> = (0..3).map(|_| net.seek(bob, "nothing")).collect();
+        let mut orders: Vec<_> = (0..3).map(|n| net.seek(bob, &format!("nothing-{round}-{n}"))).collect();
         orders.push(net.opening(bob, Target::Name("chess".parse().expect("a name"))));
         let codes: Vec<_> =
             orders.iter().map(|order| net.wait(*order).map_or_else(|error| error.code(), |_| "")).collect();

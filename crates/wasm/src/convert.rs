@@ -137,9 +137,11 @@ impl JsPatch {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct JsFind {
     limit: Option<usize>,
     timeout: Option<f64>,
+    max_age: Option<f64>,
 }
 
 impl JsFind {
@@ -148,6 +150,7 @@ impl JsFind {
         FindOptions {
             limit: self.limit.unwrap_or(default.limit),
             timeout: self.timeout.map_or(default.timeout, |ms| Duration::from_millis(ms.max(0.0) as u64)),
+            max_age: self.max_age.map_or(default.max_age, |ms| Duration::from_millis(ms.max(0.0) as u64)),
         }
     }
 }

@@ -14,10 +14,7 @@ use std::{cmp::Reverse, time::Duration};
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use crate::{
-    map::Map,
-    time::{Now, millis},
-};
+use crate::{map::Map, time::Now};
 
 /// Addresses kept of one peer; as many as identification takes.
 pub(crate) const MAX_ADDRESSES: usize = 16;

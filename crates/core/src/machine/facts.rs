@@ -25,6 +25,7 @@ const LATE: Duration = Duration::from_secs(2);
 impl Machine {
     /// Takes one fact from the world.
     pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.check_links(now);
         match input {
             Input::Connected { peer, connection, address, relayed, dial } => {
                 let path = if relayed { Path::Relayed } else { Path::Direct };
@@ -45,6 +46,13 @@ impl Machine {
                 }
             }
             Input::PingFailed { connection, .. } => self.unheard(connection),
+            Input::Carries { connection, streams } => {
+                let peer = self.links.carries(connection, streams).filter(|_| streams == 0);
+                if let Some(peer) = peer {
+                    let parts = self.parts(now);
+                    parts.topology.idle(&parts.cx, &peer);
+                }
+            }
             Input::Reserved { relay } => {
                 if self.reservations.held(&relay) {
                     let mut parts = self.parts(now);
@@ -83,7 +91,18 @@ impl Machine {
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
             }
-            Input::Fetched { .. } | Input::FetchFailed { .. } => {}
+            Input::Fetched { fetch, body } => {
+                let mut parts = self.parts(now);
+                if let Some(list) = parts.lists.fetched(&mut parts.cx, fetch, &body) {
+                    parts.join.list(&mut parts.cx, &list);
+                }
+                parts.finds.fetched(&mut parts.cx, fetch, &body);
+            }
+            Input::FetchFailed { fetch, reason } => {
+                let mut parts = self.parts(now);
+                parts.lists.fetch_failed(&mut parts.cx, fetch, &reason);
+                parts.finds.fetch_failed(&mut parts.cx, fetch, reason);
+            }
             Input::Opened { open } => {
                 let mut parts = self.parts(now);
                 parts.openings.opened(&mut parts.cx, open);
@@ -102,18 +121,28 @@ impl Machine {
 
     /// The time that [`Machine::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Now) {
-        let late = self.poll_timeout().is_some_and(|(due, _)| now.elapsed > due + LATE);
-        if late {
-            // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
-            self.links.forgive(now.elapsed);
-        }
-        for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
-            self.unheard(connection);
-        }
+        self.check_links(now);
         if self.dht.store.next_expiry().is_some_and(|at| at <= now.elapsed) {
             self.dht.store.expire(now);
         }
         self.advance(now);
+    }
+
+    /// Gives up links that were not heard for too long.
+    fn check_links(&mut self, now: Now) {
+        if self.links.next_silence(self.config.link_silence).is_none_or(|at| at > now.elapsed) {
+            return;
+        }
+        let late = self.poll_timeout().is_some_and(|(due, _)| now.elapsed > due + LATE);
+        if late {
+            // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
+            self.links.forgive(now.elapsed);
+            let parts = self.parts(now);
+            parts.dht.forgive(&parts.cx);
+        }
+        for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
+            self.unheard(connection);
+        }
     }
 
     pub(super) fn connected(
@@ -137,6 +166,9 @@ impl Machine {
             Some(Path::Relayed) if path == Path::Direct => parts.cx.emit(Event::PeerPath { peer, path }),
             Some(_) => {}
         }
+        if before.is_some() {
+            parts.topology.connected_again(&parts.cx);
+        }
         if let Some(dial) = dial {
             parts.join.connected(&mut parts.cx, dial, peer, connection);
         }
@@ -146,22 +178,27 @@ impl Machine {
 
     pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId, now: Now) {
         let before = self.links.best(&peer).map(|(_, link)| link.path);
-        let last = self.links.disconnected(connection);
+        let Some((link, last)) = self.links.disconnected(connection) else { return };
         let mut parts = self.parts(now);
-        if !last {
+        let Some(last) = last else {
             let after = parts.cx.links.best(&peer).map(|(_, link)| link.path);
             if let (Some(path), true) = (after, before != after) {
                 parts.cx.emit(Event::PeerPath { peer, path });
             }
             return;
-        }
+        };
         parts.cx.emit(Event::PeerDisconnected { peer });
+        let left = parts.cx.links.peers().count();
+        parts.publisher.link_lost(&mut parts.cx, left);
         parts.join.disconnected(&mut parts.cx, peer);
+        if last.server {
+            parts.topology.disconnected(&mut parts.cx, peer, &link, last.addresses);
+        }
         if self.reservations.disconnected(&peer) {
             self.endpoints_changed(now);
         }
         if self.status.state == State::Ready && !self.has_company() {
-            let reason = format!("every relay is lost: {}", self.join.reasons());
+            let reason = format!("every relay is lost: {}", self.reasons());
             self.set_status(State::Offline, Some(reason));
         }
     }
@@ -208,18 +245,12 @@ impl Machine {
         self.cache.peers.met(peer, &addresses, proven, Roles { server, relay }, known.rtt, now);
         if server {
             self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
-            if !self.is_ready() {
-                // A walk that began without this peer may be waiting for a silent one.
-                if let Some(walk) = self.refresh.take() {
-                    let mut parts = self.parts(now);
-                    parts.dht.cancel_lookup(&mut parts.cx, walk);
-                }
-                self.refresh_at = Some(now.elapsed);
-            }
         } else {
             self.dht.table.remove(&peer);
         }
+        let ready = self.is_ready();
         let mut parts = self.parts(now);
+        parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready);
         parts.join.identified(&mut parts.cx, peer, &known);
     }
 }

@@ -7,7 +7,7 @@ use multiaddr::Multiaddr;
 
 use super::Machine;
 use crate::{
-    dht::store::Store,
+    dht::{Counters, store::Store},
     event::{Path, Status},
 };
 
@@ -70,6 +70,22 @@ pub struct Stats {
     pub stored_bytes: usize,
     /// Peers in the routing table.
     pub routing_table: usize,
+    /// What the DHT has counted.
+    pub dht: Counters,
+    /// Finds that found something, by the layer that answered first, in the order of [`Layer::ALL`](crate::find::Layer::ALL).
+    pub finds_by_layer: [u64; 5],
+    /// Finds that were answered from the cache without asking the network.
+    pub cache_hits: u64,
+    /// Finds for which the cache was asked and the network had to be asked as well.
+    pub cache_misses: u64,
+    /// Names in the cache.
+    pub cached_services: usize,
+    /// Bytes they take.
+    pub cached_bytes: usize,
+    /// Relays and DHT servers that are remembered.
+    pub remembered_peers: usize,
+    /// Servers of this network that were linked, vanished, and are looked for.
+    pub lost: usize,
 }
 
 /// Why a peer is reachable, or is not.
@@ -123,6 +139,14 @@ impl Machine {
             stored_services: self.dht.store.services(),
             stored_bytes: self.dht.store.bytes(),
             routing_table: self.dht.table.len(),
+            dht: self.dht.counters().clone(),
+            finds_by_layer: self.finds.counts.by_layer,
+            cache_hits: self.finds.counts.hits,
+            cache_misses: self.finds.counts.misses,
+            cached_services: self.cache.services.len(),
+            cached_bytes: self.cache.services.bytes(),
+            remembered_peers: self.cache.peers.len(),
+            lost: self.topology.lost(),
             ..self.stats.clone()
         }
     }

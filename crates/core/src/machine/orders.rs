@@ -7,7 +7,7 @@ use crate::{
     boundary::{OpId, Outcome, Output, RegistrationId},
     error::Error,
     event::{Event, State, Status},
-    find::{self, Asker, FindOptions, Finished},
+    find::{Asker, FindOptions},
     map::Set,
     name::ServiceTarget,
     open::Target,
@@ -28,9 +28,13 @@ impl Machine {
 
     /// Offers a service; ends when it can be reached and a write quorum holds its record.
     pub fn provide(&mut self, op: OpId, offer: Offer, limit: Duration, now: Now) {
+        let name = offer.name.clone();
         let mut parts = self.parts(now);
         match parts.publisher.provide(&mut parts.cx, parts.dht, op, offer) {
-            Ok(_) => self.order(op, OrderKind::Publish, "offering the service", limit, now),
+            Ok(_) => {
+                self.cache.services.offered(&name);
+                self.order(op, OrderKind::Publish, "offering the service", limit, now);
+            }
             Err(error) => self.done(op, Err(error)),
         }
         self.advance(now);
@@ -74,7 +78,7 @@ impl Machine {
         match target {
             Target::Name(target) => {
                 let parts = self.parts(now);
-                parts.openings.start_by_name(op, target.name.clone());
+                parts.openings.start_by_name(op, target.clone());
                 self.start_find(Asker::Open(op), target, FindOptions { timeout: limit, ..FindOptions::default() }, now);
             }
             Target::Record(record) => {
@@ -102,12 +106,16 @@ impl Machine {
     /// The network came back, or the page woke up: everything that waits for its turn is tried at once.
     pub fn wake(&mut self, now: Now) {
         self.join.retry_now(now.elapsed);
+        self.lists.retry_now(now.elapsed);
+        let mut parts = self.parts(now);
+        parts.topology.wake(&mut parts.cx);
         self.advance(now);
     }
 
     /// Takes all offers back and ends every order.
     pub fn close(&mut self, op: OpId, now: Now) {
         self.set_status(State::Closed, None);
+        self.remember_all(now);
         let pending: Vec<_> = self.orders.keys().copied().chain(self.finds.orders()).collect();
         for pending in pending {
             self.give_up(pending, now);
@@ -117,42 +125,6 @@ impl Machine {
         parts.publisher.withdraw_all(&mut parts.cx, parts.dht);
         self.order(op, OrderKind::Close, "closing", FAREWELL, now);
         self.advance(now);
-    }
-
-    pub(super) fn start_find(&mut self, asker: Asker, target: ServiceTarget, options: FindOptions, now: Now) {
-        if self.finds.len() >= self.config.max_orders {
-            let most = self.config.max_orders;
-            let (Asker::Find(op) | Asker::Open(op)) = asker;
-            self.give_up(op, now);
-            return self.done(op, Err(Error::Quota(format!("{most} finds are running already"))));
-        }
-        let ready = self.is_ready();
-        let mut parts = self.parts(now);
-        let meant = target.provider.is_none_or(|provider| provider == parts.cx.local);
-        let own = if meant { parts.publisher.own(&parts.cx, &target.name) } else { None };
-        parts.finds.start(&mut parts.cx, parts.dht, asker, find::Order { target, options, own, ready });
-    }
-
-    pub(super) fn finish_find(&mut self, finished: Finished, now: Now) {
-        let Finished { asker, found, asked } = finished;
-        let nobody = !asked && found.records.is_empty();
-        match asker {
-            Asker::Find(op) => {
-                self.stats.finds += 1;
-                self.stats.find_time += found.elapsed;
-                let outcome = if nobody { Err(self.no_relay()) } else { Ok(Outcome::Found(found)) };
-                self.done(op, outcome);
-            }
-            Asker::Open(op) if nobody => {
-                self.give_up(op, now);
-                let error = self.no_relay();
-                self.done(op, Err(error));
-            }
-            Asker::Open(op) => {
-                let mut parts = self.parts(now);
-                parts.openings.found(&mut parts.cx, parts.dht, op, found);
-            }
-        }
     }
 
     pub(super) fn end_overdue_orders(&mut self, now: Now) {
@@ -166,7 +138,7 @@ impl Machine {
         let overdue: Vec<_> = if self.is_ready() {
             joining.map(|(op, _)| *op).collect()
         } else {
-            let hopeless = self.join.hopeless();
+            let hopeless = self.join.hopeless() && self.lists.is_empty();
             self.orders
                 .iter()
                 .filter(|(_, order)| order.deadline <= now.elapsed || (hopeless && order.kind == OrderKind::Join))
@@ -178,6 +150,9 @@ impl Machine {
         for op in overdue {
             let Some(order) = self.orders.get(&op) else { continue };
             let (kind, what, limit) = (order.kind, order.what, order.limit);
+            if let Some(silent) = self.openings.trying(op) {
+                self.cache.providers.failed(silent, now);
+            }
             let hint = self.give_up(op, now);
             let outcome = match kind {
                 OrderKind::Join if self.is_ready() => Ok(Outcome::Joined),

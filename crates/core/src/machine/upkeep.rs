@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-use super::Machine;
+use super::{Machine, Parts};
 use crate::{
     boundary::{DialFailure, Outcome, Output},
     config::Role,
-    dht::{News, Want},
+    dht::News,
     event::{Event, JoinStage, State},
     orders::OrderKind,
     time::{Now, millis},
+    topology::Neighbours,
 };
-
-/// Time between two attempts to find company: a relay that restarts is back in seconds. A guess.
-const COMPANY_PAUSE: Duration = Duration::from_secs(3);
 
 /// How far the wall clock may run from the monotonic one between two looks before it counts as set: less than the shortest
 /// ttl, more than any correction of a running clock.
 const CLOCK_JUMP: Duration = Duration::from_secs(30);
 
-/// Relay links that a relay itself keeps; a small network becomes a full mesh. A guess.
-const RELAY_MESH: usize = 16;
+/// Connections that joining seeks; the network itself names further ones. Two more than one, so that neither a liar nor a
+/// relay that ends leaves a new node alone; a guess.
+const FIRST_CONTACTS: usize = 3;
 
 impl Machine {
     /// Lets every part do what is due.
@@ -45,68 +44,74 @@ impl Machine {
         }
         parts.openings.overdue(&mut parts.cx, parts.dht);
         if self.status.state != State::Closed {
+            let lacking = self.lacks_contacts();
             let mut parts = self.parts(now);
-            parts.join.advance(&mut parts.cx);
+            parts.join.advance(&mut parts.cx, lacking);
+            parts.lists.advance(&mut parts.cx, lacking);
+            if self.status.state == State::Joining && self.is_alone() {
+                // A relay that nobody sent anywhere is a network of its own.
+                self.set_status(State::Ready, None);
+                self.joined(now);
+            }
+            let mut parts = self.parts(now);
             if parts.cx.config.role == Role::Client {
                 parts.reservations.advance(&mut parts.cx);
             }
-            self.refresh(now);
-            self.keep_company(now);
+            let ready = self.is_ready();
+            let Parts { mut cx, topology, dht, join, reservations, openings, .. } = self.parts(now);
+            topology.advance(&mut cx, &mut Neighbours { dht, join, reservations, openings }, ready);
         }
         let ready = self.is_ready() || self.status.state == State::Closed;
         let mut parts = self.parts(now);
         parts.publisher.advance(&mut parts.cx, parts.dht, ready);
         parts.dht.advance(&mut parts.cx);
-        self.hand_round_news(now);
+        self.settle_finds(now);
         self.end_overdue_orders(now);
+        if self.status.state != State::Closed {
+            self.remember(now);
+        }
     }
 
     pub(super) fn hand_round_news(&mut self, now: Now) {
         while let Some(news) = self.dht.poll_news() {
             let state = self.status.state;
-            let refreshed = matches!(news, News::LookedUp(lookup, _) if self.refresh == Some(lookup));
             let mut parts = self.parts(now);
             match news {
-                News::Bundle(lookup, bundle) => parts.finds.found(&parts.cx, lookup, &bundle),
+                News::Bundle(lookup, bundle) => parts.finds.found(&mut parts.cx, lookup, &bundle),
                 News::Addresses(lookup, record) => {
                     parts.openings.addresses(&mut parts.cx, parts.dht, lookup, &record.record().addresses);
                 }
                 News::Answer(peer) => {
                     if matches!(state, State::Joining | State::Offline) {
                         parts.join.tell(&mut parts.cx, peer, JoinStage::DhtAnswered);
+                        if state == State::Offline {
+                            parts.publisher.alarm(&mut parts.cx);
+                        }
                         self.set_status(State::Ready, None);
                         self.joined(now);
                     }
                 }
-                News::LookedUp(lookup, answers) => {
-                    if refreshed {
-                        self.refresh = None;
-                        let pause = self.config.refresh.mul_f64(0.75 + 0.5 * self.rng.f64());
-                        // A walk that nobody answered is repeated soon: the links may be young.
-                        let pause = if answers > 0 { pause } else { Duration::from_secs(1) };
-                        self.refresh_at = Some(now.elapsed + pause);
+                News::LookedUp(lookup, walk) => {
+                    parts.publisher.walked(&mut parts.cx, walk);
+                    if parts.topology.looked_up(&mut parts.cx, lookup, walk.answers) {
                         continue;
                     }
                     parts.openings.looked_up(&mut parts.cx, parts.dht, lookup);
-                    if let Some(finished) = parts.finds.looked_up(&mut parts.cx, lookup, answers > 0) {
-                        self.finish_find(finished, now);
-                    }
+                    parts.finds.looked_up(&mut parts.cx, lookup, walk.answers > 0);
                 }
-                News::Placed(placement, placed) => parts.publisher.placed(&mut parts.cx, placement, placed),
+                News::Placed(placement, placed, holders) => {
+                    parts.publisher.placed(&mut parts.cx, placement, placed, holders);
+                }
+                News::Probed(probe, probed) => parts.publisher.probed(&mut parts.cx, probe, probed),
                 News::Misbehaved(peer, reason) => {
                     parts.cx.emit(Event::Warning { code: "MISBEHAVED", message: format!("{peer}: {reason}") });
                 }
             }
         }
-        let mut parts = self.parts(now);
-        for finished in parts.finds.overdue(&mut parts.cx) {
-            self.finish_find(finished, now);
-        }
     }
 
     pub(super) fn joined(&mut self, now: Now) {
         let mut parts = self.parts(now);
-        parts.finds.ask(&mut parts.cx, parts.dht);
         parts.publisher.advance(&mut parts.cx, parts.dht, true);
         let waiting: Vec<_> =
             self.orders.iter().filter(|(_, order)| order.kind == OrderKind::Join).map(|(op, _)| *op).collect();
@@ -115,37 +120,11 @@ impl Machine {
         }
     }
 
-    /// Looks up the neighbourhood of the own position when that is due.
-    pub(super) fn refresh(&mut self, now: Now) {
-        if self.refresh.is_none() && self.refresh_at.is_some_and(|at| at <= now.elapsed) {
-            self.refresh_at = None;
-            let mut parts = self.parts(now);
-            let key = parts.cx.local.to_bytes();
-            let lookup = parts.dht.look_up(&mut parts.cx, key, Want::Closest);
-            self.refresh = Some(lookup);
-        }
-    }
-
-    /// Stays connected to a few relays more than it needs.
-    pub(super) fn keep_company(&mut self, now: Now) {
-        let Some(missing) = self.missing_company().filter(|_| self.company_at <= now.elapsed) else { return };
-        self.company_at = now.elapsed + COMPANY_PAUSE;
-        let mut parts = self.parts(now);
-        let position = crate::dht::key::Position::of_peer(&parts.cx.local);
-        let known = parts.dht.table.closest(&position, RELAY_MESH * 2);
-        let strangers =
-            known.iter().filter(|known| !parts.cx.links.is_connected(&known.peer)).cloned().collect::<Vec<_>>();
-        for known in strangers.into_iter().take(missing) {
-            parts.cx.connect(known.peer, &known.addresses);
-        }
-    }
-
-    /// How many relays more this node would be connected to, if it knows any.
-    pub(super) fn missing_company(&self) -> Option<usize> {
-        let wanted = if self.config.role == Role::Relay { RELAY_MESH } else { self.config.relay_links };
-        let connected = self.links.peers().filter(|(_, peer)| peer.server).count();
-        let wanted = wanted.min(self.dht.table.len());
-        (self.is_ready() && connected < wanted).then(|| wanted - connected)
+    /// Whether relays that nobody named as a must are to be tried: too few are connected, and the network names no others.
+    pub(super) fn lacks_contacts(&self) -> bool {
+        let connected = self.links.servers();
+        connected < FIRST_CONTACTS.min(self.config.relay_links)
+            && (!self.is_ready() || self.dht.table.len() <= connected)
     }
 
     pub(super) fn endpoints_changed(&mut self, now: Now) {

@@ -110,6 +110,48 @@ fn the_schema_files_declare_what_is_written() {
 }
 
 #[test]
+fn the_schema_file_of_the_cache_declares_what_is_written_and_the_routes_that_are_not() {
+    use crate::cache::{
+        peers::{RememberedPeer, Roles},
+        services::RememberedService,
+    };
+    let proto = include_str!("../../proto/cache.proto");
+    let second = std::time::Duration::from_secs(1);
+    let peer = RememberedPeer {
+        peer: id(),
+        addresses: vec![multiaddr!(Tcp(1_u16))],
+        proven: true,
+        roles: Roles { server: true, relay: true },
+        region: "eu".to_owned(),
+        rtt: Some(second),
+        successes: 1,
+        failures: 1,
+        seen: 1,
+        failed: 1,
+    };
+    let name = "chess".parse().expect("a name");
+    let service = RememberedService { name, bundle: vec![1], until: 1, asked: 1, uses: 1, cost: second };
+    let provider = cache::RememberedProvider { peer: id(), answers: 1, failures: 1, took: Some(second), at: 1 };
+    let snapshot = cache::Snapshot {
+        network: "main".to_owned(),
+        written: 1,
+        peers: vec![peer],
+        services: vec![service],
+        providers: vec![provider],
+        publisher: vec![1],
+    };
+    let bytes = cache::encode(snapshot, 10_000);
+    let (numbers, content) = written(&bytes, 3);
+    assert_eq!(numbers, declared(proto, "Snapshot"));
+    for (number, message) in [(3, "RememberedPeer"), (4, "RememberedService"), (5, "RememberedProvider")] {
+        let (mut numbers, inner) = written(content, number);
+        assert_eq!(written(inner, 0).0, declared(proto, message));
+        numbers.insert(7);
+        assert_eq!(numbers, declared(proto, "Memory"));
+    }
+}
+
+#[test]
 fn the_schema_file_of_kad_declares_what_is_written_and_what_never_is() {
     let proto = include_str!("../../proto/kad.proto");
     let peers = vec![kad::PeerAddresses { peer: id(), addresses: vec![multiaddr!(Tcp(1_u16))] }];

@@ -40,6 +40,9 @@ pub struct Config {
     /// Key and certificate for WebRTC-direct, as [`webrtc::generate_certificate`] returns them.
     /// Without one, each start makes its own, and WebRTC addresses do not survive a restart.
     pub webrtc_certificate: Option<String>,
+    /// An Internet in memory in the place of the system's.
+    #[cfg(test)]
+    pub(crate) internet: Option<crate::testing::internet::Host>,
 }
 
 /// `Send` where tasks run on several threads.
@@ -101,6 +104,12 @@ pub fn transport(
 
     let tcp = || tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
     let relayed = super::upgraded(relay, identity)?;
+    #[cfg(test)]
+    if let Some(host) = &config.internet {
+        let hosted = super::upgraded(host.transport(), identity)?;
+        let all = relayed.or_transport(hosted).map(|either, _| either.into_inner());
+        return Ok(super::timed_and_metered(all.boxed(), meter));
+    }
     let incoming = super::upgraded(incoming::Transport::new(config.incoming), identity)?;
     let websocket = super::upgraded(websocket::Config::new(dns::tokio::Transport::system(tcp())?), identity)?;
     let quic = quic::tokio::Transport::new(quic::Config::new(identity));

@@ -5,6 +5,7 @@ use openred_core::{DialFailure, DialId, Input, Machine, OpenId, Output, RequestI
 use super::Net;
 use crate::{
     node::{Mind, NodeId},
+    trace::{of_input, of_output},
     wire::{Happening, Packet, WireId},
 };
 
@@ -23,7 +24,7 @@ impl Net {
         let node = &mut self.nodes[id.0];
         let now = node.clock.now(self.now);
         if let Some(machine) = node.machine() {
-            self.trace.note(self.now, id, &input);
+            self.trace.note(self.now, id, of_input(&input), &input);
             machine.handle_input(input, now);
         }
     }
@@ -31,7 +32,7 @@ impl Net {
     /// Carries out everything a machine wants, then sets its timer.
     pub(super) fn settle(&mut self, id: NodeId) {
         while let Some(output) = self.nodes[id.0].machine().and_then(Machine::poll_output) {
-            self.trace.note(self.now, id, &output);
+            self.trace.note(self.now, id, of_output(&output), &output);
             self.carry_out(id, output);
         }
         let node = &mut self.nodes[id.0];
@@ -43,16 +44,16 @@ impl Net {
         if node.books.spins > MAX_SPINS {
             panic!("seed {}: {id} spins at {elapsed:?} of its life: it goes on naming {past:?}", self.seed);
         }
-        if node.books.timer == deadline {
+        let Some((at, _)) = deadline else { return };
+        // A timer that goes off early looks what is wanted by then.
+        if node.books.timer.is_some_and(|set| set <= at) {
             return;
         }
-        node.books.timer = deadline;
+        node.books.timer = Some(at);
         node.books.timer_set += 1;
-        if let Some((at, _)) = deadline {
-            let (life, set) = (node.life, node.books.timer_set);
-            let late = std::time::Duration::from_micros(self.rng.u64(0..LATE_US));
-            self.after(at.saturating_sub(elapsed) + late, Happening::Timer { node: id, life, set });
-        }
+        let (life, set) = (node.life, node.books.timer_set);
+        let late = std::time::Duration::from_micros(self.rng.u64(0..LATE_US));
+        self.after(at.saturating_sub(elapsed) + late, Happening::Timer { node: id, life, set });
     }
 
     fn carry_out(&mut self, id: NodeId, output: Output) {
@@ -84,10 +85,13 @@ impl Net {
             Output::CancelOpen { open } => {
                 let books = &mut self.nodes[id.0].books;
                 books.opens.remove(&open);
-                books.opened.remove(&open);
+                if let Some(wire) = books.opened.remove(&open) {
+                    self.stream_closed(id, wire);
+                }
             }
             Output::Done { op, outcome } => self.done(id, op, outcome),
-            Output::Event(event) => self.nodes[id.0].events.push((self.now, event)),
+            Output::Event(event) if self.keep_events => self.nodes[id.0].events.push((self.now, event)),
+            Output::Event(_) => {}
         }
     }
 
@@ -96,11 +100,18 @@ impl Net {
         if !self.has(id, wire) {
             return self.tell(id, Input::RequestFailed { request, reason: "the connection is closed".to_owned() });
         }
-        self.nodes[id.0].books.requests.insert(request, wire);
+        if self.watches() {
+            let to = self.wires[&wire].other(id);
+            self.watch_request(id, self.nodes[to.0].peer, request, &message);
+        }
+        let node = &mut self.nodes[id.0];
+        node.traffic.requests += 1;
+        node.traffic.request_bytes += message.len() as u64;
+        node.books.requests.insert(request, wire);
         self.send(id, wire, ASK, Packet::Ask { request, message, answered });
         if !answered {
-            let hops = self.wires[&wire].hops(id);
-            let negotiated = self.travel(hops, 2);
+            let hops = self.wires[&wire].hops(id).times(2);
+            let negotiated = self.travel(hops);
             self.after(negotiated, Happening::Arrive { wire, to: id, hops, packet: Packet::Written { request } });
         }
     }
@@ -108,6 +119,9 @@ impl Net {
     pub(super) fn respond(&mut self, id: NodeId, wire: WireId, request: RequestId, response: Response) {
         match response {
             Response::Message(message) if message.len() <= MAX_MESSAGE => {
+                let traffic = &mut self.nodes[id.0].traffic;
+                traffic.answers += 1;
+                traffic.answer_bytes += message.len() as u64;
                 self.send(id, wire, 1, Packet::Answer { request, message });
             }
             Response::Message(_) | Response::Reset => {

@@ -15,6 +15,9 @@ use crate::{
 /// One-way trips of a handshake: TCP, WebSocket upgrade, Noise, yamux; of which the first packet takes one.
 const HANDSHAKE: u32 = 8;
 
+/// One-way trips of QUIC's handshake, TLS included (RFC 9001); the first packet takes one.
+const QUIC_HANDSHAKE: u32 = 2;
+
 /// One-way trips of a handshake on a circuit that stands: Noise and yamux.
 const CIRCUIT_HANDSHAKE: u32 = 4;
 
@@ -42,8 +45,11 @@ impl Net {
     /// The real shell forgets whom a dial was for; the dial goes on.
     pub(super) fn forget_dial(&mut self, id: NodeId, dial: DialId) {
         if let Some(dialling) = self.nodes[id.0].books.dials.remove(&dial) {
-            let attempts = self.attempts.values_mut().filter(|attempt| attempt.group == dialling.group);
-            attempts.for_each(|attempt| attempt.dial = None);
+            for attempt in self.groups.get(&dialling.group).into_iter().flatten() {
+                if let Some(attempt) = self.attempts.get_mut(attempt) {
+                    attempt.dial = None;
+                }
+            }
         }
     }
 
@@ -62,16 +68,20 @@ impl Net {
         let circuit = circuit.map(|to| Circuit { to, under: [None, None] });
         let known = Attempt { group, node: id, dial, peer, address, target, circuit, then };
         self.attempts.insert(attempt, known);
+        self.groups.entry(group).or_default().push(attempt);
+        let node = &mut self.nodes[id.0];
+        node.traffic.dials += 1;
+        node.books.attempts.insert(attempt);
         self.after(CONNECT_TIMEOUT, Happening::GiveUp { attempt });
         let Some(target) = target else {
             // Nobody has the address, but the machine there refuses.
-            let travel = self.travel(Hops::two(id, NodeId(usize::MAX)), 2);
+            let travel = self.latency.nowhere(&mut self.rng) * 2;
             let hops = Hops::two(id, id);
             return self.after(travel, Happening::Step { attempt, hops, step: Step::Failed("connection refused") });
         };
         let relay = self.nodes[target.0].peer;
         match (circuit, self.direct_wire(id, &relay)) {
-            (None, _) => self.step_after(attempt, Hops::two(id, target), 1, Step::Syn),
+            (None, _) => self.step_after(attempt, Hops::two(id, target).first(), 1, Step::Syn),
             (Some(_), Some(wire)) => self.hop(attempt, wire),
             (Some(_), None) => {
                 let group = AttemptGroup(self.fresh_id());
@@ -93,7 +103,8 @@ impl Net {
     }
 
     fn step_after(&mut self, attempt: AttemptId, hops: Hops, trips: u32, step: Step) {
-        let travel = self.travel(hops, trips);
+        let hops = hops.times(trips);
+        let travel = self.travel(hops);
         self.after(travel, Happening::Step { attempt, hops, step });
     }
 
@@ -107,7 +118,8 @@ impl Net {
             Step::Failed(reason) => self.fail_attempt(attempt, reason),
             Step::Syn if target == id => self.end_attempt(attempt, DialFailure::Myself),
             Step::Syn if self.nodes[target.0].is_alive() => {
-                self.step_after(attempt, there, HANDSHAKE - 1, Step::Established);
+                let handshake = if is_quic(&known.address) { QUIC_HANDSHAKE } else { HANDSHAKE };
+                self.step_after(attempt, there, handshake - 1, Step::Established);
             }
             Step::Syn => self.step_after(attempt, back, 1, Step::Failed("connection refused")),
             Step::Established => self.established(attempt, id, target),
@@ -127,8 +139,14 @@ impl Net {
             return self.end_attempt(attempt, DialFailure::WrongPeer { obtained });
         }
         let then = known.then;
-        let seen = format!("/ip4/10.128.{}.{}/tcp/{}/ws", id.0 / 250, id.0 % 250 + 1, 49152 + attempt.0 % 16384);
-        let wire = self.won(attempt, target, None, seen.parse().expect("a multiaddr"));
+        let port = 49152 + (attempt.0 % 16384) as u16;
+        let seen = Multiaddr::from(self.latency.host(id));
+        let seen = if is_quic(&known.address) {
+            seen.with(Protocol::Udp(port)).with(Protocol::QuicV1)
+        } else {
+            seen.with(Protocol::Tcp(port)).with(Protocol::Ws("/".into()))
+        };
+        let wire = self.won(attempt, target, None, seen);
         if let Some(then) = then {
             self.hop(then, wire);
         }
@@ -170,7 +188,7 @@ impl Net {
             return self.fail_attempt(attempt, "the circuit broke before it stood");
         }
         let (relay_peer, peer) = (self.nodes[relay.0].peer, self.nodes[id.0].peer);
-        let seen = self.nodes[relay.0].address.clone().unwrap_or_else(Multiaddr::empty);
+        let seen = self.nodes[relay.0].addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
         let seen = seen.with(Protocol::P2p(relay_peer)).with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
         self.won(attempt, target, Some(Via { relay, under: [first, second] }), seen);
     }
@@ -178,11 +196,22 @@ impl Net {
     /// An attempt has a connection: the others of its dial end.
     fn won(&mut self, attempt: AttemptId, target: NodeId, via: Option<Via>, seen: Multiaddr) -> WireId {
         let wire = WireId(self.fresh_id());
-        let Some(won) = self.attempts.remove(&attempt) else { return wire };
-        self.attempts.retain(|_, other| other.group != won.group);
-        let end = |node, known| End { node, open: true, known, pinging: None };
-        self.wires.insert(wire, Wire { ends: [end(won.node, true), end(target, false)], via });
-        self.nodes[target.0].books.wires.insert(wire);
+        let Some(won) = self.forget_attempt(attempt) else { return wire };
+        for other in self.groups.get(&won.group).cloned().unwrap_or_default() {
+            self.forget_attempt(other);
+        }
+        let end = |node, known| End { node, open: true, known, pinging: None, streams: 0 };
+        let ends = [end(won.node, true), end(target, false)];
+        self.wires.insert(wire, Wire { ends, via, circuits: Vec::new() });
+        for under in via.into_iter().flat_map(|via| via.under) {
+            if let Some(under) = self.wires.get_mut(&under) {
+                under.circuits.push(wire);
+            }
+        }
+        self.hold_end(target, won.node, wire, via.is_some());
+        if let Some(via) = via {
+            self.circuit(via, 1);
+        }
         self.send(won.node, wire, 1, Packet::Connected { address: seen });
         let dial = won.dial.filter(|dial| self.nodes[won.node.0].books.dials.remove(dial).is_some());
         self.connected(won.node, wire, won.address, dial);
@@ -190,19 +219,54 @@ impl Net {
         wire
     }
 
+    /// Takes an attempt out of the books.
+    pub(super) fn forget_attempt(&mut self, attempt: AttemptId) -> Option<Attempt> {
+        let known = self.attempts.remove(&attempt)?;
+        self.nodes[known.node.0].books.attempts.remove(&attempt);
+        if let Some(group) = self.groups.get_mut(&known.group) {
+            group.retain(|other| *other != attempt);
+            if group.is_empty() {
+                self.groups.remove(&known.group);
+            }
+        }
+        Some(known)
+    }
+
+    /// A node has one end of a connection.
+    fn hold_end(&mut self, id: NodeId, other: NodeId, wire: WireId, relayed: bool) {
+        let books = &mut self.nodes[id.0].books;
+        if books.wires.insert(wire) && !relayed {
+            books.direct.entry(other).or_default().push(wire);
+        }
+    }
+
+    /// A node has its end of a connection no longer.
+    fn drop_end(&mut self, id: NodeId, other: NodeId, wire: WireId) {
+        let books = &mut self.nodes[id.0].books;
+        books.wires.remove(&wire);
+        if let Some(direct) = books.direct.get_mut(&other) {
+            direct.retain(|known| *known != wire);
+            if direct.is_empty() {
+                books.direct.remove(&other);
+            }
+        }
+    }
+
     /// One side learns that a connection stands.
     pub(super) fn connected(&mut self, id: NodeId, wire: WireId, address: Multiaddr, dial: Option<DialId>) {
         let Some(known) = self.wires.get_mut(&wire) else { return };
         known.end_mut(id).known = true;
         let (other, relayed, hops) = (known.other(id), known.via.is_some(), known.hops(id));
-        self.nodes[id.0].books.wires.insert(wire);
+        self.hold_end(id, other, wire, relayed);
         let peer = self.nodes[other.0].peer;
         // Opening the stream takes a round trip, and the answer comes with its end.
-        let travel = self.travel(hops, ASK);
-        self.after(travel, Happening::Arrive { wire, to: id, hops, packet: Packet::Identify });
-        let negotiated = self.travel(hops, 2);
+        let asking = hops.times(ASK);
+        let travel = self.travel(asking);
+        self.after(travel, Happening::Arrive { wire, to: id, hops: asking, packet: Packet::Identify });
+        let negotiated = self.travel(hops.times(2));
         self.after(negotiated, Happening::Ping { wire, node: id, missed: 0 });
         self.tell(id, Input::Connected { peer, connection: ConnectionId(wire.0), address, relayed, dial });
+        self.carries(id, wire, 0);
     }
 
     pub(super) fn fail_attempt(&mut self, attempt: AttemptId, reason: &str) {
@@ -210,13 +274,13 @@ impl Net {
     }
 
     fn end_attempt(&mut self, attempt: AttemptId, failure: DialFailure) {
-        let Some(ended) = self.attempts.remove(&attempt) else { return };
+        let Some(ended) = self.forget_attempt(attempt) else { return };
         if let Some(then) = ended.then {
             self.end_attempt(then, failure.clone());
         }
         let id = ended.node;
         let Some(dial) = ended.dial else { return };
-        let more = self.attempts.values().any(|other| other.group == ended.group);
+        let more = self.groups.contains_key(&ended.group);
         let Some(dialling) = self.nodes[id.0].books.dials.get_mut(&dial) else { return };
         dialling.failures.push(failure);
         if more {
@@ -239,17 +303,30 @@ impl Net {
         let told = end.known;
         let other = known.other(id);
         let peer = self.nodes[other.0].peer;
+        let circuits = known.circuits.clone();
         if known.ends.iter().any(|end| end.open) {
             self.send(id, wire, 1, Packet::Close);
         } else {
-            self.wires.remove(&wire);
+            self.forget_wire(wire);
         }
-        self.nodes[id.0].books.wires.remove(&wire);
+        self.drop_end(id, other, wire);
         if told {
             self.tell_soon(id, Input::Disconnected { peer, connection: ConnectionId(wire.0) });
         }
         self.end_exchanges(wire, id, peer);
-        self.end_circuits(wire, id);
+        self.end_circuits(circuits, id);
+    }
+
+    fn forget_wire(&mut self, wire: WireId) {
+        let Some(known) = self.wires.remove(&wire) else { return };
+        for under in known.via.into_iter().flat_map(|via| via.under) {
+            if let Some(under) = self.wires.get_mut(&under) {
+                under.circuits.retain(|circuit| *circuit != wire);
+            }
+        }
+        if let Some(via) = known.via {
+            self.circuit(via, -1);
+        }
     }
 
     /// What ran on a connection ends with it.
@@ -275,10 +352,11 @@ impl Net {
         for open in opens {
             self.open_failed(id, open, "the connection is closed");
         }
-        let lost = |attempt: &Attempt| {
-            attempt.node == id && attempt.circuit.is_some_and(|circuit| circuit.under[0] == Some(wire))
+        let lost = |attempt: &&AttemptId| {
+            let circuit = self.attempts.get(attempt).and_then(|known| known.circuit);
+            circuit.is_some_and(|circuit| circuit.under[0] == Some(wire))
         };
-        let attempts: Vec<_> = self.attempts.iter().filter(|(_, attempt)| lost(attempt)).map(|(id, _)| *id).collect();
+        let attempts: Vec<_> = self.nodes[id.0].books.attempts.iter().filter(lost).copied().collect();
         for attempt in attempts {
             let step = Step::Failed("the connection to the relay is closed");
             self.after(Duration::ZERO, Happening::Step { attempt, hops: Hops::two(id, id), step });
@@ -286,15 +364,13 @@ impl Net {
     }
 
     /// Circuits over a connection end with it: at once at this end, and for the others as the relay tells them.
-    fn end_circuits(&mut self, wire: WireId, id: NodeId) {
-        let over = |known: &Wire| known.via.is_some_and(|via| via.under.contains(&wire));
-        let circuits: Vec<_> = self.wires.iter().filter(|(_, known)| over(known)).map(|(id, _)| *id).collect();
+    fn end_circuits(&mut self, circuits: Vec<WireId>, id: NodeId) {
         for circuit in circuits {
-            let known = &self.wires[&circuit];
+            let Some(known) = self.wires.get(&circuit) else { continue };
             if known.via.is_some_and(|via| via.relay == id) {
                 for to in [known.ends[0].node, known.ends[1].node] {
                     let hops = Hops::two(id, to);
-                    let travel = self.travel(hops, 1);
+                    let travel = self.travel(hops);
                     self.after(travel, Happening::Arrive { wire: circuit, to, hops, packet: Packet::Close });
                 }
             } else {
@@ -305,11 +381,13 @@ impl Net {
 
     /// A connection without relay to a peer, the oldest.
     pub(super) fn direct_wire(&self, id: NodeId, peer: &PeerId) -> Option<WireId> {
-        let leads = |wire: &WireId| {
-            self.wires.get(wire).is_some_and(|known| known.via.is_none() && self.nodes[known.other(id).0].peer == *peer)
-        };
-        self.nodes[id.0].books.wires.iter().copied().find(leads)
+        let other = self.by_peer.get(peer)?;
+        self.nodes[id.0].books.direct.get(other)?.first().copied()
     }
+}
+
+fn is_quic(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::QuicV1)
 }
 
 /// The address that is dialled first, and the target behind a circuit.

@@ -13,7 +13,7 @@ use crate::{
 
 /// Ping interval and time limit of clients and of relays: the real shell's.
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(5));
-const RELAY_PING: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
+const RELAY_PING: (Duration, Duration) = (Duration::from_secs(7), Duration::from_secs(7));
 
 /// Time limit of a ping that needs a new stream, as each after a failure does: libp2p's for negotiating a stream.
 const PING_ANEW: Duration = Duration::from_secs(10);
@@ -31,8 +31,8 @@ impl Net {
     /// Sends a packet to the other end; `trips` is how often its way is travelled until it arrives.
     pub(super) fn send(&mut self, from: NodeId, wire: WireId, trips: u32, packet: Packet) {
         let Some(known) = self.wires.get(&wire) else { return };
-        let (to, hops) = (known.other(from), known.hops(from));
-        let travel = self.travel(hops, trips);
+        let (to, hops) = (known.other(from), known.hops(from).times(trips));
+        let travel = self.travel(hops);
         self.after(travel, Happening::Arrive { wire, to, hops, packet });
     }
 
@@ -58,6 +58,7 @@ impl Net {
             }
             Packet::OpenStream { open, name } => self.stream_asked(to, wire, open, &name),
             Packet::OpenAnswer { open, status } => self.stream_answered(to, open, status),
+            Packet::StreamClosed => self.carries(to, wire, -1),
             Packet::Reserve => self.reservation_asked(to, from, wire),
             Packet::ReserveAnswer { accepted } => self.reservation_answered(to, wire, peer, accepted),
         }
@@ -74,7 +75,7 @@ impl Net {
         }
         let addresses = match &other.mind {
             Mind::Machine(machine) => machine.endpoints(),
-            Mind::Hostile(_) => other.address.clone().into_iter().collect(),
+            Mind::Hostile(_) => other.addresses.clone(),
             Mind::Dead => return,
         };
         let peer = other.peer;
@@ -110,6 +111,11 @@ impl Net {
             node.books.replies.insert(request, answer.ok());
             return;
         }
+        if let Ok(message) = &answer
+            && self.watches()
+        {
+            self.watch_answer(id, request, message);
+        }
         self.tell(
             id,
             match answer {
@@ -122,6 +128,9 @@ impl Net {
     fn stream_asked(&mut self, id: NodeId, wire: WireId, open: OpenId, name: &ServiceName) {
         let known = self.nodes[id.0].books.handlers.contains(name);
         let status = if known { Status::Ok } else { Status::NotFound };
+        if known {
+            self.carries(id, wire, 1);
+        }
         self.send(id, wire, 1, Packet::OpenAnswer { open, status });
     }
 
@@ -130,6 +139,7 @@ impl Net {
         let Some(wire) = books.opens.remove(&open) else { return };
         if status == Status::Ok {
             books.opened.insert(open, wire);
+            self.carries(id, wire, 1);
             self.tell(id, Input::Opened { open });
         } else {
             self.tell(id, Input::OpenRefused { open, status, message: String::new() });
@@ -187,8 +197,9 @@ impl Net {
             return;
         }
         known.end_mut(id).pinging = Some(self.now);
-        let hops = known.hops(id);
-        let travel = self.travel(hops, 2);
+        let hops = known.hops(id).times(2);
+        self.nodes[id.0].traffic.pings += 1;
+        let travel = self.travel(hops);
         let packet = Packet::Pong { sent: self.now, missed };
         self.after(travel, Happening::Arrive { wire, to: id, hops, packet });
     }

@@ -48,7 +48,9 @@ impl Net {
 
     pub(super) fn fetch(&mut self, id: NodeId, fetch: FetchId, url: String, limit: usize) {
         let life = self.nodes[id.0].life;
-        self.nodes[id.0].books.fetches.insert(fetch);
+        let node = &mut self.nodes[id.0];
+        node.traffic.fetches += 1;
+        node.books.fetches.insert(fetch);
         self.after(
             FETCH_TIMEOUT,
             Happening::Fetch { node: id, life, fetch, hops: Hops::two(id, id), step: FetchStep::GiveUp },
@@ -57,8 +59,8 @@ impl Net {
         let trips = if url.starts_with("https:") { HTTPS } else { HTTP };
         let (hops, travel) = match relay {
             Some(relay) => {
-                let hops = Hops::two(id, relay);
-                (hops, self.travel(hops, trips))
+                let hops = Hops::two(id, relay).times(trips);
+                (hops, self.travel(hops))
             }
             None => (Hops::two(id, id), WEB_TRIP * trips),
         };
@@ -73,13 +75,13 @@ impl Net {
         }
         // The way to the web passes no other node: a silent one gets nowhere, and gives up in time.
         let web = hops.pairs().next().is_none();
-        if web && node.silent && !matches!(step, FetchStep::GiveUp) {
+        if web && node.hearing.mute && !matches!(step, FetchStep::GiveUp) {
             return;
         }
         match step {
             FetchStep::Request { relay, url, limit } => {
                 let (hops, travel) = match relay {
-                    Some(relay) => (Hops::two(relay, id), self.travel(Hops::two(relay, id), 1)),
+                    Some(relay) => (Hops::two(relay, id), self.travel(Hops::two(relay, id))),
                     None => (Hops::two(id, id), WEB_TRIP),
                 };
                 let body = self.served(relay, &url);

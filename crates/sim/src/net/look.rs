@@ -10,7 +10,7 @@ use openred_core::{
 };
 
 use super::{Net, orders::Order};
-use crate::node::{Mind, NodeId};
+use crate::node::{Mind, NodeId, Traffic};
 
 impl Net {
     /// The machine of a running node.
@@ -42,12 +42,22 @@ impl Net {
 
     /// Where a relay listens.
     pub fn address(&self, relay: NodeId) -> Multiaddr {
-        self.nodes[relay.0].address.clone().expect("only relays listen")
+        self.nodes[relay.0].addresses.first().cloned().expect("only relays listen")
     }
 
     /// A node's wall clock.
     pub fn unix_ms(&self, id: NodeId) -> u64 {
         self.nodes[id.0].clock.now(self.now).unix_ms
+    }
+
+    /// What a node has sent.
+    pub fn traffic(&self, id: NodeId) -> Traffic {
+        self.nodes[id.0].traffic
+    }
+
+    /// Every node, in the order of their making.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
     }
 
     /// Whether a node is running.

@@ -78,9 +78,16 @@ impl Net {
 
     /// Begins to look for a name or `name@<peer id>`.
     pub fn seek(&mut self, id: NodeId, target: &str) -> Order {
+        self.seek_with(id, target, |_| {})
+    }
+
+    /// Begins to look for a name with other options than the default.
+    pub fn seek_with(&mut self, id: NodeId, target: &str, set: impl FnOnce(&mut FindOptions)) -> Order {
+        let mut options = FindOptions::default();
+        set(&mut options);
         let target = target.parse().expect("a service's name");
         self.order(id, format!("find {target:?}"), LIMIT, |machine, op, now| {
-            machine.find(op, target, FindOptions::default(), now);
+            machine.find(op, target, options, now);
         })
     }
 
@@ -93,6 +100,16 @@ impl Net {
         self.try_find(id, target).unwrap_or_else(|error| panic!("{id} finds {target}: {error}"))
     }
 
+    /// Looks for a name in the network, whatever the node remembers.
+    ///
+    /// # Panics
+    ///
+    /// If the node cannot ask.
+    pub fn ask(&mut self, id: NodeId, target: &str) -> Found {
+        let order = self.seek_with(id, target, |options| options.max_age = Duration::ZERO);
+        self.wait(order).map(found).unwrap_or_else(|error| panic!("{id} asks for {target}: {error}"))
+    }
+
     /// Looks for a name.
     pub fn try_find(&mut self, id: NodeId, target: &str) -> Result<Found, Error> {
         let order = self.seek(id, target);
@@ -102,6 +119,11 @@ impl Net {
     /// The nodes that this node finds under a name, in the order of their making.
     pub fn providers(&mut self, id: NodeId, target: &str) -> Vec<NodeId> {
         let found = self.find(id, target);
+        self.providers_of(&found)
+    }
+
+    /// The nodes that were found, in the order of their making.
+    pub fn providers_of(&self, found: &Found) -> Vec<NodeId> {
         let mut providers: Vec<_> = found.records.iter().map(|found| self.by_peer[&found.record.provider]).collect();
         providers.sort();
         providers
@@ -131,7 +153,7 @@ impl Net {
         }
         let node = &mut self.nodes[order.node.0];
         let now = node.clock.now(self.now);
-        self.trace.note(self.now, order.node, &("cancel", order.op));
+        self.trace.note(self.now, order.node, order.op.0, &("cancel", order.op));
         if let Some(machine) = node.machine() {
             machine.cancel(order.op, now);
         }
@@ -202,7 +224,7 @@ impl Net {
         let what = what.into();
         let node = &mut self.nodes[id.0];
         let (life, now) = (node.life, node.clock.now(self.now));
-        self.trace.note(self.now, id, &(op, &what));
+        self.trace.note(self.now, id, op.0, &(op, &what));
         node.orders.insert(op, Fate::Pending { what, since: self.now });
         self.pending += 1;
         give(node.machine().unwrap_or_else(|| panic!("{id} is not running")), op, now);

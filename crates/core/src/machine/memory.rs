@@ -1,0 +1,64 @@
+//! What the machine remembers for its next life, and what it tells others of the services it knows.
+
+use super::Machine;
+use crate::{
+    boundary::Output,
+    bundle::Bundle,
+    dht::{key::Key, store::Value},
+    event::Event,
+    name::ServiceTarget,
+    time::Now,
+};
+
+impl Machine {
+    /// What this node knows of a service, in the form in which holders give it: its own offer, what it holds for others and
+    /// what it remembers. Nothing if it knows nobody.
+    ///
+    /// This is the answer of a relay's directory. A directory gives it as the body of `GET /v1/bundles/<target>`, and no
+    /// bytes, the wire form of an empty bundle, if there is none.
+    pub fn bundle(&self, target: &ServiceTarget, now: Now) -> Option<Vec<u8>> {
+        let network = &self.config.network;
+        let key = match &target.provider {
+            Some(provider) => Key::service_of(network, &target.name, provider),
+            None => Key::service(network, &target.name),
+        };
+        let mut union = Bundle::new(key.clone());
+        if target.provider.is_none_or(|provider| provider == self.local)
+            && let Some(own) = self.publisher.current(&target.name)
+        {
+            // It was signed by this node for this very name; only its time may be over.
+            let _ = union.merge(own.clone(), now);
+        }
+        for held in [Key::service(network, &target.name), key] {
+            if let Some(Value::Bundle(bundle)) = self.dht.store.value(&held) {
+                union.merge_all(bundle, now);
+            }
+        }
+        if let Some(remembered) = self.cache.services.tell(&target.name, now) {
+            union.merge_all(&remembered, now);
+        }
+        union.spreads(now).then(|| union.encode(now))
+    }
+
+    /// Takes what an earlier life wrote down. What cannot be read is set aside: the node starts without it.
+    pub(super) fn restore(&mut self, now: Now) {
+        let Some(bytes) = self.config.memory.take() else { return };
+        if let Err(reason) = self.cache.restore(&self.config, &bytes, now) {
+            let message = format!("what this node remembered is set aside: {reason}");
+            self.outputs.push_back(Output::Event(Event::Warning { code: "STORAGE", message }));
+        }
+    }
+
+    /// Writes down what is to be remembered, when it is time.
+    pub(super) fn remember(&mut self, now: Now) {
+        let publisher = Vec::new;
+        let written = self.cache.write_if_due(&self.config, publisher, now);
+        self.outputs.extend(written.map(Output::Remember));
+    }
+
+    /// Writes down what is to be remembered before the node goes.
+    pub(super) fn remember_all(&mut self, now: Now) {
+        let written = self.cache.write(&self.config, Vec::new(), now);
+        self.outputs.push_back(Output::Remember(written));
+    }
+}

@@ -1,0 +1,29 @@
+//! The simulator's part of the project's figures: each a table with its conditions, from a fixed seed.
+
+pub mod lookups;
+pub mod report;
+mod sample;
+
+use report::Table;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Small networks and few trials: a look within a minute.
+    Quick,
+    /// What the figures claim.
+    Full,
+}
+
+/// A figure: the word by which it is asked for, and what measures it.
+pub type Figure = (&'static str, fn(Scale) -> Table);
+
+/// Every figure.
+pub const FIGURES: [Figure; 1] = [("lookups", lookups::table)];
+
+/// Resident memory of this process in bytes, where the system tells.
+pub(crate) fn memory() -> Option<usize> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    // The second number counts pages, of 4 KiB on the machines that these figures are measured on.
+    statm.split(' ').nth(1)?.parse::<usize>().ok().map(|pages| pages * 4096)
+}
