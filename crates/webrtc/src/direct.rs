@@ -12,12 +12,14 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{
     FutureExt,
     future::{self, BoxFuture, Either, Pending},
 };
+use futures_timer::Delay;
 use libp2p::{
     Multiaddr, PeerId,
     core::transport::{self, DialOpts, ListenerId, TransportError, TransportEvent},
@@ -49,12 +51,20 @@ const HANDSHAKE: u16 = 0;
 #[derive(Debug, Clone)]
 pub struct Transport {
     identity: Keypair,
+    wait: Duration,
 }
 
 impl Transport {
     /// A transport for the node of this identity.
     pub fn new(identity: &Keypair) -> Self {
-        Self { identity: identity.clone() }
+        Self { identity: identity.clone(), wait: Duration::ZERO }
+    }
+
+    /// Has each dial wait before it makes a peer connection. A swarm dials all addresses of a peer at once; one that is
+    /// reached at another address within this time costs none.
+    pub fn waiting(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
     }
 }
 
@@ -81,7 +91,17 @@ impl transport::Transport for Transport {
         if options.role.is_listener() || parse_webrtc_dial_addr(&address).is_none() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
-        Ok(SendWrapper::new(dial(self.identity.clone(), address)).boxed())
+        if !is_supported() {
+            return Err(TransportError::Other(Error::Unsupported));
+        }
+        let (identity, wait) = (self.identity.clone(), self.wait);
+        let dial = async move {
+            if !wait.is_zero() {
+                Delay::new(wait).await;
+            }
+            dial(identity, address).await
+        };
+        Ok(SendWrapper::new(dial).boxed())
     }
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<TransportEvent<Self::ListenerUpgrade, Error>> {
