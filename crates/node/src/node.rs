@@ -238,7 +238,7 @@ impl Node {
             bytes_out: self.0.meter.bytes_out(),
             finds: stats.finds,
             find_time: stats.find_time.checked_div(u32::try_from(stats.finds).unwrap_or(u32::MAX)).unwrap_or_default(),
-            peer_connections: 0,
+            peer_connections: platform::peer_connections(),
             reservations_held: relayed.reservations,
             circuits: relayed.circuits,
             stored_services: stats.stored_services,

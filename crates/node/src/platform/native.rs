@@ -87,6 +87,11 @@ pub fn executor_config() -> swarm::Config {
     swarm::Config::with_tokio_executor()
 }
 
+/// None are counted: the limit is one of browsers.
+pub(crate) fn peer_connections() -> u64 {
+    0
+}
+
 /// TCP, QUIC, WebSocket and WebRTC-direct, with circuit relay over all of them.
 ///
 /// # Errors
