@@ -91,7 +91,7 @@ pub struct Config {
 pub enum Role {
     /// Takes part as a DHT client and is reached through relays.
     Client,
-    /// Serves the DHT and needs no reservation: it has public addresses of its own.
+    /// Serves the DHT and needs no reservation: it has public addresses of its own. Needs the crate's feature `server`.
     Relay,
 }
 

@@ -169,6 +169,9 @@ struct InFlight {
     deadline: Duration,
 }
 
+/// Whether this build can be a DHT server at all.
+pub(crate) const SERVES: bool = cfg!(feature = "server");
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Dht {
@@ -351,10 +354,15 @@ impl Dht {
             self.advance_lookup(cx, id);
         }
         self.walk_for_placements(cx);
-        if self.server {
+        if self.serves() {
             self.watch(cx);
             self.replicate(cx);
         }
+    }
+
+    /// Whether this node serves others. The compiler drops what only servers do from a build that cannot.
+    fn serves(&self) -> bool {
+        SERVES && self.server
     }
 
     /// Whether a request is on its way over a connection.
@@ -366,7 +374,7 @@ impl Dht {
         let requests = self.requests.values().map(|request| request.deadline);
         let lookups = self.lookups.values().filter_map(|lookup| lookup.query.next_wake());
         let kept = [Some(self.watch.next_deadline()), self.replication.next_deadline()];
-        let kept = kept.into_iter().flatten().filter(|_| self.server && !self.table.is_empty());
+        let kept = kept.into_iter().flatten().filter(|_| self.serves() && !self.table.is_empty());
         requests.chain(lookups).chain(kept).min()
     }
 

@@ -202,7 +202,9 @@ impl Links {
             .flat_map(|peer| peer.links.iter())
             .filter_map(|id| self.links.get(id).map(|link| (*id, link)))
             .collect();
-        links.sort_by_key(|(id, link)| (link.released, link.silent, link.path, std::cmp::Reverse(*id)));
+        crate::map::sort_by_key(&mut links, |(id, link)| {
+            (link.released, link.silent, link.path, std::cmp::Reverse(*id))
+        });
         links
     }
 

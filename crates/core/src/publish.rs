@@ -274,7 +274,7 @@ impl Publisher {
             .map(|(id, registration)| (Key::service(&cx.config.network, &registration.offer.name).position(), *id))
             .collect();
         self.blocked = false;
-        due.sort();
+        crate::map::sort_by_key(&mut due, |due| *due);
         let behind = due.partition_point(|(position, _)| *position <= self.cursor);
         due.rotate_left(behind);
         for (position, id) in due {

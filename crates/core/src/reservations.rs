@@ -62,7 +62,7 @@ impl Reservations {
             .map(|(id, peer)| (peer.rtt, *id))
             .collect();
         // Relays with a measured round trip first, the nearest of them before the others.
-        candidates.sort_by_key(|(rtt, id)| (rtt.is_none(), *rtt, *id));
+        crate::map::sort_by_key(&mut candidates, |(rtt, id)| (rtt.is_none(), *rtt, *id));
         for (_, relay) in candidates.into_iter().take(missing) {
             self.ask(cx, relay);
         }

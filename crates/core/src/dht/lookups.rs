@@ -71,7 +71,7 @@ impl Dht {
         let start = self.table.closest(&target, config.closest);
         let query = Query::new(config, cx.local, target, start);
         let mut lookup = Lookup { key, want, query, placement, union: None, holders: Map::new(), found: None };
-        if self.server
+        if self.serves()
             && let Some(value) = self.store.get(&lookup.key, cx.now)
         {
             self.news.extend(lookup.absorb(cx, id, cx.local, Some(&value)));
@@ -156,7 +156,7 @@ impl Dht {
     fn count(&mut self, lookup: &Lookup) -> Walk {
         let query = &lookup.query;
         let walk = Walk {
-            answers: query.answers() + usize::from(self.server),
+            answers: query.answers() + usize::from(self.serves()),
             misses: query.misses(),
             requests: query.requests(),
             hops: query.closest().next().and_then(|peer| query.hops(&peer.peer)).unwrap_or(0),

@@ -65,7 +65,7 @@ impl Neighbourhood {
     fn nearest(&self, key: &Position, k: usize) -> (Holders, Option<Distance>) {
         let mut order: Vec<_> =
             self.seen.iter().map(|(position, late, peer)| (key.distance(position), *late, peer)).collect();
-        order.sort_unstable_by_key(|(distance, ..)| *distance);
+        crate::map::sort_by_key(&mut order, |(distance, ..)| *distance);
         let closest: Vec<_> = order.iter().filter(|(_, late, _)| !late).take(k).collect();
         let farthest = closest.last().map(|(distance, ..)| *distance);
         let closest = closest.into_iter().map(|(.., peer)| (*peer).clone()).collect();

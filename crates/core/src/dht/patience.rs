@@ -93,7 +93,7 @@ impl Dials {
             return DIAL_UNKNOWN;
         }
         let mut times = self.times.clone();
-        times.sort_unstable();
+        crate::map::sort_by_key(&mut times, |time| *time);
         let most = times[(times.len() * 9 / 10).min(times.len() - 1)];
         (most * 3 / 2).clamp(DIALLED.0, DIALLED.1)
     }

@@ -44,7 +44,7 @@ impl Dht {
     pub(crate) fn place(&mut self, cx: &mut Context<'_>, request: Request) -> PlacementId {
         let id = PlacementId(self.fresh_id());
         let position = Position::of(request.key());
-        if self.server {
+        if self.serves() {
             self.keep_own(cx, &request);
         }
         let placed = Placed { held: 0, asked: 0 };
@@ -144,9 +144,10 @@ impl Dht {
 
     /// Tells when a placement has its quorum, and again never; ends it when nothing is waited for.
     fn settle_placement(&mut self, id: PlacementId) {
+        let serves = self.serves();
         let Some(placement) = self.placements.get_mut(&id) else { return };
         let ended = placement.waiting.is_empty();
-        let alone = self.server && placement.placed.asked == 0;
+        let alone = serves && placement.placed.asked == 0;
         if !placement.told && (placement.placed.is_quorum() || ended) {
             placement.told = true;
             // A relay without any neighbour holds its own values; that is all there is.

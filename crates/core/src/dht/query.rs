@@ -296,7 +296,7 @@ impl Query {
             .map(|peer| (self.target.distance(&Position::of_peer(&peer.peer)), peer))
             .collect();
         if source.is_some() {
-            named.sort_by_key(|(distance, _)| *distance);
+            crate::map::sort_by_key(&mut named, |(distance, _)| *distance);
             named.truncate(self.config.closest);
         }
         for (distance, peer) in named {

@@ -12,7 +12,7 @@ use crate::{
 impl Dht {
     /// Another peer asks.
     pub(crate) fn asked(&mut self, cx: &mut Context<'_>, peer: PeerId, message: &[u8]) -> Reply {
-        if !self.server {
+        if !self.serves() {
             return Reply::Reset;
         }
         self.counters.served += 1;

@@ -46,7 +46,7 @@ pub(super) fn ranked(cx: &Context<'_>, find: &Find) -> Vec<FoundRecord> {
             (rank, FoundRecord { record: record.clone(), layer, age, verdict })
         })
         .collect();
-    records.sort_by_key(|(rank, _)| *rank);
+    crate::map::sort_by_key(&mut records, |(rank, _)| *rank);
     records.into_iter().map(|(_, found)| found).take(find.options.limit).collect()
 }
 

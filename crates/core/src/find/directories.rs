@@ -133,7 +133,7 @@ impl Directories {
         }
         let took = |known: &Known| self.origins.get(&known.origin).and_then(|state| state.took).or(known.rtt);
         // The sort is stable: what the application named first comes first among equals.
-        candidates.sort_by_key(|known| took(known).unwrap_or(Duration::MAX));
+        crate::map::sort_by_key(&mut candidates, |known| took(known).unwrap_or(Duration::MAX));
         let queue = candidates.into_iter().map(|known| known.origin).take(cx.config.layers.directories).collect();
         Ok(Asking { queue, running: Set::new(), next: cx.now.elapsed, answered: false, failure: None })
     }

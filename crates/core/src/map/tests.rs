@@ -90,3 +90,11 @@ fn of_several_values_of_one_key_the_last_is_collected() {
     let map: Map<_, _> = [(2, 'a'), (1, 'b'), (2, 'c')].into_iter().collect();
     assert_eq!(format!("{map:?}"), "{1: 'b', 2: 'c'}");
 }
+
+#[test]
+fn a_short_list_is_sorted_and_equal_entries_keep_their_order() {
+    let mut entries = [(3, 'a'), (1, 'b'), (3, 'c'), (2, 'd'), (1, 'e'), (0, 'f')];
+    sort_by_key(&mut entries, |entry| entry.0);
+    assert_eq!(entries, [(0, 'f'), (1, 'b'), (1, 'e'), (2, 'd'), (3, 'a'), (3, 'c')]);
+    sort_by_key::<u8, u8>(&mut [], |entry| *entry);
+}

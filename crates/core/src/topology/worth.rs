@@ -62,9 +62,15 @@ pub(super) fn ranked(cx: &Context<'_>, spread: bool) -> Vec<(PeerId, Worth)> {
         })
         .collect();
     links.sort_by_key(|(quality, distance, _)| (Reverse(*quality), *distance));
-    let mut distances: Vec<_> = links.iter().map(|(_, distance, _)| *distance).collect();
-    distances.sort();
-    let edge = distances.get(NEIGHBOURS - 1).or(distances.last()).copied();
+    // The distances of the nearest, farthest last.
+    let mut nearest = Map::new();
+    for (_, distance, _) in &links {
+        nearest.insert(*distance, ());
+        if nearest.len() > NEIGHBOURS {
+            nearest.pop_last();
+        }
+    }
+    let edge = nearest.keys().last().copied();
     let mut seen = Seen::default();
     let mut ranked: Vec<_> = links
         .into_iter()
@@ -126,7 +132,7 @@ pub(super) fn strangers(cx: &Context<'_>, known: Vec<PeerAddresses>, spread: boo
             (wish, known)
         })
         .collect();
-    strangers.sort_by_key(|(wish, _)| *wish);
+    crate::map::sort_by_key(&mut strangers, |(wish, _)| *wish);
     strangers.into_iter().take(count).map(|(_, known)| known).collect()
 }
 

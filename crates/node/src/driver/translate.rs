@@ -27,7 +27,7 @@ pub(super) fn dial_failure(error: &DialError) -> DialFailure {
                     TransportError::Other(error) => Some(cause(error)),
                 })
                 .collect();
-            reasons.sort();
+            openred_core::map::sort_by_key(&mut reasons, |reason| reason.clone());
             reasons.dedup();
             if reasons.is_empty() { DialFailure::Unsupported } else { DialFailure::Failed(reasons.join("; ")) }
         }
