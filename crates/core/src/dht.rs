@@ -21,6 +21,7 @@ mod neighbourhood;
 pub(crate) mod patience;
 mod placements;
 mod probes;
+mod quota;
 mod replication;
 mod serving;
 mod watch;
@@ -42,6 +43,7 @@ use lookups::Lookup;
 use patience::{Dials, Estimate};
 use placements::Placement;
 use probes::Probe;
+use quota::Quota;
 use replication::Replication;
 use store::Store;
 use table::Table;
@@ -186,6 +188,7 @@ pub(crate) struct Dht {
     dials: Dials,
     watch: Watch,
     replication: Replication,
+    quota: Quota,
     /// The time of the fact that is being handled.
     elapsed: Duration,
     counters: Counters,
@@ -208,6 +211,7 @@ impl Dht {
             dials: Dials::default(),
             watch: Watch::default(),
             replication: Replication::default(),
+            quota: Quota::new(),
             elapsed: Duration::ZERO,
             counters: Counters::default(),
             news: VecDeque::new(),

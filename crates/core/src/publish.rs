@@ -75,10 +75,8 @@ struct Registration {
     waiters: Vec<(OpId, Outcome)>,
     backoff: Backoff,
     due: Option<Duration>,
-    /// The placement under `name@<peer id>`.
-    alone: Option<PlacementId>,
-    /// Who acknowledged that when it was stored last.
-    holders: Vec<PeerAddresses>,
+    /// The placements under the name and under `name@<peer id>`, and who acknowledged each when it was stored last.
+    stored: [(Option<PlacementId>, Vec<PeerAddresses>); 2],
 }
 
 impl Registration {
@@ -158,8 +156,7 @@ impl Publisher {
             waiters,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             due: Some(cx.now.elapsed),
-            alone: None,
-            holders: Vec::new(),
+            stored: Default::default(),
         };
         self.registrations.insert(id, registration);
         Ok(id)
@@ -311,8 +308,8 @@ impl Publisher {
             return;
         };
         let needed = registration.placing.remove(&id).unwrap_or(false);
-        if registration.alone == Some(id) {
-            registration.holders = holders;
+        if let Some((_, held_by)) = registration.stored.iter_mut().find(|(placement, _)| *placement == Some(id)) {
+            *held_by = holders;
         }
         if needed && !placed.is_quorum() {
             // One miss spoils the round, however the others end.
@@ -462,11 +459,12 @@ impl Publisher {
         }
         let ttl = Duration::from_millis(signed.record().ttl);
         let placing: Vec<_> = requests.into_iter().map(|(request, needed)| (dht.place(cx, request), needed)).collect();
-        let alone = placing.get(1).map(|(id, _)| *id);
         let half = cx.after(ttl / 2);
         if let Some(registration) = self.registrations.get_mut(&id) {
+            for ((placement, _), (id, _)) in registration.stored.iter_mut().zip(&placing) {
+                *placement = Some(*id);
+            }
             registration.placing = placing.into_iter().collect();
-            registration.alone = alone;
             registration.until = registration.until.max(signed.record().expires_at());
             registration.record = Some(signed);
             registration.due = (!withdrawing).then_some(half);
