@@ -1,14 +1,31 @@
 //! The distributed hash table: our own Kademlia, wire-compatible with libp2p's.
 //!
-//! Three things happen here. *Lookups* walk to a key ([`query`]) and gather the values found on the way. *Placements* walk
-//! to a key and store something at the closest holders, until a write quorum of them has acknowledged it. *Serving* answers
-//! other peers from the [`store`] and the routing [`table`], if this node is a relay.
+//! What happens here, and where:
 //!
-//! After a value lookup, holders that answered with less than the union of all answers are sent that union ("repair").
-//! A peer that let its patience run out is a *suspect*: it is still asked, and never waited for while others answer. Values
-//! go to slow holders too, and again nobody waits for them.
+//! - *Lookups* walk to a key ([`query`]) and gather the values found on the way (`lookups.rs`). Holders that answered with
+//!   less than the union of all answers are sent that union.
+//! - *Placements* walk to a key and store something at the closest holders, until a write quorum of them has acknowledged it
+//!   (`placements.rs`). Placements that are due together share walks (`neighbourhood.rs`).
+//! - *Serving* answers other peers from the [`store`] and the routing [`table`], if this node is a relay (`serving.rs`),
+//!   within a quota for each peer (`quota.rs`).
+//! - *Watching*: a relay asks its nearest neighbours in turn whether they are there (`watch.rs`), and when others live near
+//!   it than did, it gives the values it holds to those that should hold them (`replication.rs`).
+//! - *Probes* ask holders for a provider whether they still hold its offer (`probes.rs`).
 //!
-//! Bounds: requests are bounded by lookups and placements times `k`; both by the callers' own limits.
+//! A peer that let its patience run out (`patience.rs`) is a *suspect*: it is asked while a link to it stands, and never
+//! waited for while others answer; without a link it is not dialled again for some seconds unless nobody else is left. Values
+//! go to slow holders too, and again nobody waits for them. A silent peer is listened to for a while after the walk that
+//! asked it has ended, because its silence is what removes it from the table.
+//!
+//! **What libp2p-kad does, and what is ours.** The messages, k-buckets, XOR distance, k = 20, α = 10, closest peers in every
+//! answer and the check before a peer enters the table are Kademlia's and libp2p's. Ours, because libp2p-kad cannot be
+//! configured to it: time limits learned from each peer's answers where it waits 10 s; an end of the walk by the closest
+//! peers that can be *reached*; parallelism that grows with silence; doubt of servers that name ghosts; address groups in
+//! buckets; acknowledgement after verification; repair of stale holders; a neighbourhood that is watched, and values that
+//! move within seconds of a loss where it republishes every 22 hours; shared walks; quotas.
+//!
+//! Bounds: requests in flight are bounded by lookups and placements times `k`, by the neighbours, by the pushes of one sweep
+//! and by one listened-to request a suspect; lookups and placements by the callers' own limits.
 
 pub mod key;
 pub mod query;

@@ -40,7 +40,7 @@ use crate::{
     map::Map,
     name::ServiceName,
     peer_record::PeerRecord,
-    record::{MAX_ENDPOINTS, Record, SignedRecord, next_sequence},
+    record::{MAX_ENDPOINTS, MAX_NUMBER, Record, SignedRecord, next_sequence},
     time::{Now, PEER_RECORD_TTL, TTL_DEFAULT, TTL_MAX, TTL_MIN, millis},
     wire::kad::{PeerAddresses, Request},
 };
@@ -392,7 +392,8 @@ impl Publisher {
             && memory[0] == MEMORY
         {
             let sequence = u64::from_be_bytes(std::array::from_fn(|i| memory[1 + i]));
-            self.sequence = self.sequence.max(sequence);
+            // A memory can be wrong though it is whole: no record may carry more.
+            self.sequence = self.sequence.max(if sequence > MAX_NUMBER { 0 } else { sequence });
             self.cursor = Position::from_bytes(std::array::from_fn(|i| memory[9 + i]));
         }
     }
@@ -530,3 +531,6 @@ impl Publisher {
         self.sequence
     }
 }
+
+#[cfg(test)]
+mod tests;
