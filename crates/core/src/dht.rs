@@ -114,7 +114,7 @@ pub(crate) enum News {
     Answer(PeerId),
     /// A lookup has ended.
     LookedUp(LookupId, Walk),
-    /// A placement reached its write quorum, or ended without one; these hold it so far.
+    /// A placement reached its write quorum, or ended without one; these were asked.
     Placed(PlacementId, Placed, Vec<PeerAddresses>),
     /// A probe has ended.
     Probed(ProbeId, Probed),
@@ -311,7 +311,7 @@ impl Dht {
         match Response::decode(&request.request, message) {
             Ok(response) => match request.purpose {
                 Purpose::Lookup(lookup) => self.lookup_answered(cx, lookup, request.peer, response),
-                Purpose::Placement(placement) => self.placement_answered(placement, id, Some(request.peer)),
+                Purpose::Placement(placement) => self.placement_answered(placement, id, true),
                 Purpose::Probe(probe) => {
                     let value = match &response {
                         Response::GetValue { value, .. } => value.as_deref(),
@@ -338,7 +338,7 @@ impl Dht {
     pub(crate) fn sent(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else { return };
         if let Purpose::Placement(placement) = request.purpose {
-            self.placement_answered(placement, id, Some(request.peer));
+            self.placement_answered(placement, id, true);
         }
         self.advance(cx);
     }
@@ -399,7 +399,7 @@ impl Dht {
                     lookup.query.failed(&peer);
                 }
             }
-            Purpose::Placement(placement) => self.placement_answered(placement, id, None),
+            Purpose::Placement(placement) => self.placement_answered(placement, id, false),
             Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
             Purpose::Watch => self.neighbour_failed(cx),
             Purpose::Push | Purpose::Courtesy => {}

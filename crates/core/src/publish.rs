@@ -75,7 +75,7 @@ struct Registration {
     waiters: Vec<(OpId, Outcome)>,
     backoff: Backoff,
     due: Option<Duration>,
-    /// The placements under the name and under `name@<peer id>`, and who acknowledged each when it was stored last.
+    /// The placements under the name and under `name@<peer id>`, and who was to hold each when it was stored last.
     stored: [(Option<PlacementId>, Vec<PeerAddresses>); 2],
 }
 

@@ -3,7 +3,7 @@
 //! Holders watch each other and push what has too few holders. They cannot when all of them are gone, so whoever offers
 //! something looks too. An *alarm* makes every offer due within a few seconds: this node has lost half of its links, half
 //! of those it asked in a walk were silent, two checks in a row have failed, or it is back from being offline. A *check*
-//! asks some of those that acknowledged one offer, under its name and under `name@<peer id>` in turn, whether they still hold it, the offers taking turns; whoever has lost it
+//! asks some of those that were to hold one offer, under its name and under `name@<peer id>` in turn, whether they still hold it, the offers taking turns; whoever has lost it
 //! is sent it, and if fewer than half have it, it is stored again.
 //!
 //! Bounds: one alarm in [`ALARM_PAUSE`]; one check at a time, of [`SAMPLE`] requests, of which one at most dials.
