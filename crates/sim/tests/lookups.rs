@@ -44,10 +44,11 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
+/// The limits leave a third of room above what was measured with cold links; the figures measure warm ones.
 #[test]
 fn silent_peers_cost_little() {
-    for (percent, limit) in [(0, 80), (10, 100), (20, 100), (30, 150)] {
-        let (mut net, relays, reader, names) = world(1, 120, 60);
+    for (percent, limit) in [(0, 130), (20, 130), (30, 130)] {
+        let (mut net, relays, reader, names) = world(1, 120, 40);
         let kept: Vec<_> = relays[..6].to_vec();
         let others: Vec<_> = relays.iter().copied().filter(|relay| !kept.contains(relay)).collect();
         for index in 0..relays.len() * percent / 100 {
