@@ -85,6 +85,8 @@ pub(crate) enum Want {
 pub(crate) enum News {
     /// Verified records were found.
     Bundle(LookupId, Bundle),
+    /// Verified records came after their walk had ended, and how long they took.
+    Late(Bundle, Duration),
     /// Verified addresses were found.
     Addresses(LookupId, SignedPeerRecord),
     /// A lookup's first answer from this peer has come, with or without a value.
@@ -286,7 +288,7 @@ impl Dht {
                     };
                     self.probe_answered(cx, probe, id, request.peer, Some(value));
                 }
-                Purpose::Courtesy => {}
+                Purpose::Courtesy => self.answered_late(cx, &request.request, response, took),
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
