@@ -64,6 +64,8 @@ pub(crate) struct Peer {
     pub(crate) network: Option<String>,
     /// Whether it relays circuits for others.
     pub(crate) relay: bool,
+    /// When a DHT request last went over its links, of either side.
+    pub(crate) used: Duration,
     /// The addresses it claims.
     pub(crate) addresses: Vec<Multiaddr>,
 }
@@ -120,6 +122,13 @@ impl Links {
         let link = self.links.get_mut(&connection)?;
         link.streams = Some(streams);
         Some(link.peer)
+    }
+
+    /// A DHT request goes to a peer, or has come from it.
+    pub(crate) fn used(&mut self, peer: &PeerId, elapsed: Duration) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.used = elapsed;
+        }
     }
 
     /// A link is closed because it is not needed.

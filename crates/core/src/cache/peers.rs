@@ -5,7 +5,7 @@
 //! it is ([`Rank`]). Of too many the worst ranked goes.
 //!
 //! Dates are wall-clock time, because they outlive the process; one that lies in the future, by a clock that was set, counts
-//! as unknown. This module dials nobody: joining takes [`Peers::best`].
+//! as unknown. This module dials nobody: joining, and the search for lost peers after a restart, take [`Peers::best`].
 //!
 //! Bounds: [`CacheConfig::max_peers`](super::CacheConfig) peers with at most [`MAX_ADDRESSES`] addresses each.
 

@@ -87,6 +87,7 @@ impl Machine {
                 parts.dht.request_failed(&mut parts.cx, request);
             }
             Input::Asked { inbound, peer, message } => {
+                self.links.used(&peer, now.elapsed);
                 let mut parts = self.parts(now);
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
@@ -188,8 +189,10 @@ impl Machine {
             return;
         };
         parts.cx.emit(Event::PeerDisconnected { peer });
-        let left = parts.cx.links.peers().count();
-        parts.publisher.link_lost(&mut parts.cx, left);
+        if last.server && !link.released {
+            let left = parts.cx.links.servers();
+            parts.publisher.link_lost(&mut parts.cx, left);
+        }
         parts.join.disconnected(&mut parts.cx, peer);
         if last.server {
             parts.topology.disconnected(&mut parts.cx, peer, &link, last.addresses);
@@ -250,7 +253,10 @@ impl Machine {
         }
         let ready = self.is_ready();
         let mut parts = self.parts(now);
-        parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready);
+        if parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready) {
+            // Whoever comes back may bring a part of the network that has not heard of this node's offers.
+            parts.publisher.alarm(&mut parts.cx);
+        }
         parts.join.identified(&mut parts.cx, peer, &known);
     }
 }
