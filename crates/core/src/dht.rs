@@ -108,6 +108,8 @@ pub(crate) enum Want {
 pub(crate) enum News {
     /// Verified records were found.
     Bundle(LookupId, Bundle),
+    /// Verified records came after their walk had ended, and how long they took.
+    Late(Bundle, Duration),
     /// Verified addresses were found.
     Addresses(LookupId, SignedPeerRecord),
     /// A lookup's first answer from this peer has come, with or without a value.
@@ -319,12 +321,13 @@ impl Dht {
                     };
                     self.probe_answered(cx, probe, id, request.peer, Some(value));
                 }
+                Purpose::Courtesy => self.answered_late(cx, &request.request, response, took),
                 Purpose::Watch => {
                     if let Response::FindNode { closer } = response {
                         self.neighbour_answered(cx, closer);
                     }
                 }
-                Purpose::Push | Purpose::Courtesy => {}
+                Purpose::Push => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
