@@ -227,6 +227,11 @@ impl Topology {
         true
     }
 
+    /// Whether a peer has vanished and is looked for.
+    pub(crate) fn seeks(&self, peer: &PeerId) -> bool {
+        self.lost.contains(peer)
+    }
+
     /// How many peers are looked for.
     pub(crate) fn lost(&self) -> usize {
         self.lost.len()
