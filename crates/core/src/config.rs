@@ -60,6 +60,12 @@ pub struct Config {
     pub link_silence: Duration,
     /// How often the neighbourhood of the own position is looked up again when nothing changes.
     pub refresh: Duration,
+    /// How often a server asks one of its twenty neighbours, in turn, whether it is there: some 3 kB each. A second shows
+    /// the loss of most of them within two.
+    pub watch: Duration,
+    /// Values a second that a server gives to those that should hold them too when its neighbourhood is another. Most
+    /// are below 1 KiB, so this is some 200 kB/s for at most a few minutes, and a tenth of a full store in a minute; a guess.
+    pub repair_rate: u32,
     /// How often holders of an offer of this node are asked whether they still hold it, the offers taking turns. Each time
     /// costs three requests. Three offers are looked at within the minute in which a broken network must be mended.
     pub check: Duration,
@@ -112,6 +118,8 @@ impl Config {
             open_attempt: Duration::from_millis(2500),
             link_silence: Duration::from_secs(if relay { 20 } else { 8 }),
             refresh: Duration::from_secs(300),
+            watch: Duration::from_secs(1),
+            repair_rate: 200,
             check: Duration::from_secs(20),
             max_registrations: 1024,
             max_orders: 1024,

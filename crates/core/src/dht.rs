@@ -21,7 +21,9 @@ mod neighbourhood;
 pub(crate) mod patience;
 mod placements;
 mod probes;
+mod replication;
 mod serving;
+mod watch;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -40,8 +42,10 @@ use lookups::Lookup;
 use patience::{Dials, Estimate};
 use placements::Placement;
 use probes::Probe;
+use replication::Replication;
 use store::Store;
 use table::Table;
+use watch::Watch;
 
 /// Peers named in an answer, and holders of a value: Kademlia's `k`.
 const CLOSEST: usize = 20;
@@ -144,6 +148,10 @@ enum Purpose {
     Lookup(LookupId),
     Placement(PlacementId),
     Probe(ProbeId),
+    /// Is this neighbour there?
+    Watch,
+    /// A value for a server that should hold it from here on.
+    Push,
     /// A repair, or a value for a slow holder: nobody waits for the answer.
     Courtesy,
 }
@@ -176,6 +184,8 @@ pub(crate) struct Dht {
     /// Who let something go unanswered, and until when it is not dialled in vain again.
     suspects: Map<PeerId, Duration>,
     dials: Dials,
+    watch: Watch,
+    replication: Replication,
     /// The time of the fact that is being handled.
     elapsed: Duration,
     counters: Counters,
@@ -196,6 +206,8 @@ impl Dht {
             requests: Map::new(),
             suspects: Map::new(),
             dials: Dials::default(),
+            watch: Watch::default(),
+            replication: Replication::default(),
             elapsed: Duration::ZERO,
             counters: Counters::default(),
             news: VecDeque::new(),
@@ -286,7 +298,12 @@ impl Dht {
                     };
                     self.probe_answered(cx, probe, id, request.peer, Some(value));
                 }
-                Purpose::Courtesy => {}
+                Purpose::Watch => {
+                    if let Response::FindNode { closer } = response {
+                        self.neighbour_answered(cx, closer);
+                    }
+                }
+                Purpose::Push | Purpose::Courtesy => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
@@ -316,7 +333,8 @@ impl Dht {
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) {
         self.elapsed = cx.now.elapsed;
         while let Some(doubted) = self.table.poll_doubt() {
-            self.request(cx, &doubted, Request::Ping, Purpose::Courtesy);
+            let request = Request::FindNode { key: cx.local.to_bytes() };
+            self.request(cx, &doubted, request, Purpose::Courtesy);
         }
         let overdue: Vec<_> =
             self.requests.iter().filter(|(_, request)| request.deadline <= cx.now.elapsed).map(|(id, _)| *id).collect();
@@ -333,6 +351,10 @@ impl Dht {
             self.advance_lookup(cx, id);
         }
         self.walk_for_placements(cx);
+        if self.server {
+            self.watch(cx);
+            self.replicate(cx);
+        }
     }
 
     /// Whether a request is on its way over a connection.
@@ -343,7 +365,9 @@ impl Dht {
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let requests = self.requests.values().map(|request| request.deadline);
         let lookups = self.lookups.values().filter_map(|lookup| lookup.query.next_wake());
-        requests.chain(lookups).min()
+        let kept = [Some(self.watch.next_deadline()), self.replication.next_deadline()];
+        let kept = kept.into_iter().flatten().filter(|_| self.server && !self.table.is_empty());
+        requests.chain(lookups).chain(kept).min()
     }
 
     /// Books a failure where it belongs.
@@ -356,7 +380,8 @@ impl Dht {
             }
             Purpose::Placement(placement) => self.placement_answered(placement, id, None),
             Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
-            Purpose::Courtesy => {}
+            Purpose::Watch => self.neighbour_failed(cx),
+            Purpose::Push | Purpose::Courtesy => {}
         }
     }
 
@@ -426,6 +451,12 @@ pub struct Counters {
     pub served: u64,
     /// Requests of other peers that exceeded their quota.
     pub refused: u64,
+    /// Alarms in the neighbourhood: a neighbour was silent, and all were asked.
+    pub alarms: u64,
+    /// Sweeps through the store because the neighbourhood is another.
+    pub sweeps: u64,
+    /// Values pushed to servers that should hold them.
+    pub pushed: u64,
     /// Walks that have ended.
     pub walks: u64,
     /// The hops of all walks together.

@@ -1,6 +1,10 @@
 //! The simulator's part of the project's figures: each a table with its conditions, from a fixed seed.
 
+pub mod churn;
+pub mod cuts;
+pub mod join;
 pub mod lookups;
+pub mod loss;
 pub mod report;
 mod sample;
 
@@ -19,7 +23,14 @@ pub enum Scale {
 pub type Figure = (&'static str, fn(Scale) -> Table);
 
 /// Every figure.
-pub const FIGURES: [Figure; 1] = [("lookups", lookups::table)];
+pub const FIGURES: [Figure; 6] = [
+    ("join", join::table),
+    ("recovery", cuts::recovery),
+    ("cuts", cuts::table),
+    ("loss", loss::table),
+    ("churn", churn::table),
+    ("lookups", lookups::table),
+];
 
 /// Resident memory of this process in bytes, where the system tells.
 pub(crate) fn memory() -> Option<usize> {

@@ -8,14 +8,17 @@ use openred_node::{
         Error, Explanation, PeerInfo,
         address::{MultiaddrError, parse_multiaddr},
         event::{Event, JoinStage, Status},
-        find::{FindOptions, Found, FoundRecord},
+        find::{FindOptions, FindStory, Found, FoundRecord, Layer, LayerReport},
         name::ServiceTarget,
         open::Target,
         publish::{Offer, OfferPatch},
         record::Record,
     },
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Visitor},
+};
 use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
 
@@ -59,9 +62,11 @@ pub(crate) fn peer_id(text: &str) -> Result<PeerId, Error> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct JsOptions {
     pub(crate) relays: Vec<String>,
+    #[serde(default)]
+    pub(crate) lists: Vec<String>,
     pub(crate) network: Option<String>,
-    #[serde(with = "bytes")]
-    pub(crate) identity: Vec<u8>,
+    pub(crate) identity: ByteBuf,
+    pub(crate) memory: Option<ByteBuf>,
     #[serde(default)]
     pub(crate) secure: bool,
     #[serde(default)]
@@ -69,24 +74,27 @@ pub(crate) struct JsOptions {
 }
 
 /// A `Uint8Array` in the place of a sequence of numbers.
-mod bytes {
-    use serde::{
-        Deserializer,
-        de::{Error, Visitor},
-    };
+pub(crate) struct ByteBuf(pub(crate) Vec<u8>);
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+impl ByteBuf {
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteBuf {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bytes;
         impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
+            type Value = ByteBuf;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a Uint8Array")
             }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
+            fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<ByteBuf, E> {
+                Ok(ByteBuf(bytes.to_vec()))
             }
-            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
+            fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<ByteBuf, E> {
+                Ok(ByteBuf(bytes))
             }
         }
         deserializer.deserialize_byte_buf(Bytes)
@@ -205,6 +213,32 @@ pub(crate) struct JsFound {
     records: Vec<JsRecord>,
     layer: Option<&'static str>,
     elapsed_ms: f64,
+    layers: Vec<JsLayer>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsLayer {
+    layer: &'static str,
+    outcome: &'static str,
+    started_ms: f64,
+    took_ms: f64,
+    records: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<&LayerReport> for JsLayer {
+    fn from(report: &LayerReport) -> Self {
+        Self {
+            layer: report.layer.as_str(),
+            outcome: report.outcome.as_str(),
+            started_ms: ms(report.started),
+            took_ms: ms(report.took),
+            records: report.records,
+            reason: report.outcome.reason().map(str::to_owned),
+        }
+    }
 }
 
 impl From<&Found> for JsFound {
@@ -213,6 +247,7 @@ impl From<&Found> for JsFound {
             records: found.records.iter().map(JsRecord::from).collect(),
             layer: found.layer.map(|layer| layer.as_str()),
             elapsed_ms: ms(found.elapsed),
+            layers: found.layers.iter().map(JsLayer::from).collect(),
         }
     }
 }
@@ -396,6 +431,11 @@ pub(crate) struct JsStats {
     finds: f64,
     find_ms: f64,
     peer_connections: f64,
+    finds_by_layer: BTreeMap<&'static str, f64>,
+    cache_hits: f64,
+    cached_services: usize,
+    remembered_peers: usize,
+    routing_table: usize,
 }
 
 pub(crate) fn stats(stats: &Stats) -> JsStats {
@@ -409,6 +449,15 @@ pub(crate) fn stats(stats: &Stats) -> JsStats {
         finds: stats.finds as f64,
         find_ms: ms(stats.find_time),
         peer_connections: stats.peer_connections as f64,
+        finds_by_layer: Layer::ALL
+            .iter()
+            .zip(stats.finds_by_layer)
+            .map(|(layer, n)| (layer.as_str(), n as f64))
+            .collect(),
+        cache_hits: stats.cache_hits as f64,
+        cached_services: stats.cached_services,
+        remembered_peers: stats.remembered_peers,
+        routing_table: stats.routing_table,
     }
 }
 
@@ -420,6 +469,26 @@ pub(crate) struct JsExplanation<'a> {
 
 pub(crate) fn explanation(explanation: &Explanation) -> JsExplanation<'_> {
     JsExplanation { code: explanation.code, reason: &explanation.reason }
+}
+
+#[derive(Serialize)]
+pub(crate) struct JsStory {
+    code: &'static str,
+    reason: String,
+    layers: Vec<JsLayer>,
+}
+
+pub(crate) fn story(story: Option<&FindStory>) -> JsStory {
+    match story {
+        Some(story) => JsStory {
+            code: story.code,
+            reason: story.reason(),
+            layers: story.layers.iter().map(JsLayer::from).collect(),
+        },
+        None => {
+            JsStory { code: "UNKNOWN", reason: "this node has not looked for it lately".to_owned(), layers: Vec::new() }
+        }
+    }
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -10,9 +10,9 @@ use futures::{
     channel::oneshot,
     future::{Either, select},
 };
-use js_sys::Uint8Array;
+use js_sys::{Function, Uint8Array};
 use openred_node::{
-    Config, Events, Handler, Keypair, Node, Registration,
+    Config, Events, Handler, Keeper, Keypair, Node, Registration,
     core::{Error, address::RelayAddress, name::NetworkName, name::ServiceName},
 };
 use wasm_bindgen::prelude::*;
@@ -21,7 +21,7 @@ use openred_node::core::map::Map;
 
 use crate::{
     calls::Calls,
-    convert::{self, JsFind, JsFound, JsOffer, JsOptions, JsPatch, JsTarget, from_js, rejection, to_js},
+    convert::{self, ByteBuf, JsFind, JsFound, JsOffer, JsOptions, JsPatch, JsTarget, from_js, rejection, to_js},
     stream::RawStream,
 };
 
@@ -51,11 +51,19 @@ struct Served {
 
 #[wasm_bindgen]
 impl RawNode {
-    /// Starts a node, which begins to join.
+    /// Starts a node, which begins to join. `fetch` is called with a URL, a number of bytes and an `AbortSignal`; `remember`
+    /// with the bytes to be given to a later node as its memory, and must not call this node.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue) -> Result<RawNode, JsValue> {
+    pub fn new(options: JsValue, fetch: Option<Function>, remember: Option<Function>) -> Result<RawNode, JsValue> {
         let options: JsOptions = from_js(options)?;
-        let (config, identity) = configure(options).map_err(|error| rejection(&error))?;
+        let (mut config, identity) = configure(options).map_err(|error| rejection(&error))?;
+        config.platform.fetch = fetch;
+        config.keeper = remember.map(|remember| {
+            Keeper::new(move |memory: Vec<u8>| {
+                // A page that cannot keep it tells its user by itself.
+                let _ = remember.call1(&JsValue::NULL, &Uint8Array::from(memory.as_slice()));
+            })
+        });
         let node = Node::spawn(config).map_err(|error| rejection(&error))?;
         Ok(RawNode {
             events: RefCell::new(Some(node.events())),
@@ -182,11 +190,16 @@ impl RawNode {
         to_js(&convert::stats(&stats))
     }
 
-    /// Why a peer is reachable, or is not.
-    pub fn explain(&self, peer_id: &str) -> Result<JsValue, JsValue> {
-        let peer = convert::peer_id(peer_id).map_err(|error| rejection(&error))?;
-        let explanation = self.node.explain(&peer).map_err(|error| rejection(&error))?;
-        to_js(&convert::explanation(&explanation))
+    /// Why a peer is reachable, or is not; or what the latest find of a service did. A name has no upper case, a peer id has.
+    pub fn explain(&self, target: &str) -> Result<JsValue, JsValue> {
+        if !target.contains('@') && target.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            let peer = convert::peer_id(target).map_err(|error| rejection(&error))?;
+            let explanation = self.node.explain(&peer).map_err(|error| rejection(&error))?;
+            return to_js(&convert::explanation(&explanation));
+        }
+        let target = target.parse().map_err(|error| rejection(&Error::Name(error)))?;
+        let story = self.node.explain_find(&target).map_err(|error| rejection(&error))?;
+        to_js(&convert::story(story.as_ref()))
     }
 
     /// Tries at once whatever waits for its turn.
@@ -229,10 +242,12 @@ fn configure(options: JsOptions) -> Result<(Config, Keypair), Error> {
         .iter()
         .map(|relay| RelayAddress::parse(relay, options.secure).map_err(Error::from))
         .collect::<Result<_, _>>()?;
-    let identity = Keypair::from_protobuf_encoding(&options.identity).map_err(|error| {
+    let identity = Keypair::from_protobuf_encoding(&options.identity.0).map_err(|error| {
         Error::InvalidOption(format!("identity is not an exported identity ({error}); use what exportIdentity() gave"))
     })?;
     let mut config = Config::client(network, identity.clone(), relays);
+    config.lists = options.lists;
+    config.memory = options.memory.map(ByteBuf::into_vec);
     config.dial_private = !options.public_page;
     Ok((config, identity))
 }

@@ -23,7 +23,7 @@ use libp2p::{
 
 pub(crate) use self::fetch::Fetcher;
 use self::incoming::IncomingWebSockets;
-pub(crate) use self::relay_server::{RelayServer, count_relayed, relay_server};
+pub(crate) use self::relay_server::{RelayServer, circuit, count_relayed, relay_server};
 use crate::meter::Meter;
 
 /// What the crate has on this platform only.
@@ -85,6 +85,11 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// A swarm configuration whose connections run as tokio tasks.
 pub fn executor_config() -> swarm::Config {
     swarm::Config::with_tokio_executor()
+}
+
+/// None are counted: the limit is one of browsers.
+pub(crate) fn peer_connections() -> u64 {
+    0
 }
 
 /// TCP, QUIC, WebSocket and WebRTC-direct, with circuit relay over all of them.

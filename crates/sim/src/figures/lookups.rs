@@ -105,7 +105,7 @@ pub fn measure(point: Point) -> Outcome {
         memory: after.zip(before).map(|(after, before)| after.saturating_sub(before) / point.nodes.max(1)),
         ..Outcome::default()
     };
-    for service in 0..point.services {
+    for (service, provider) in providers.into_iter().enumerate() {
         let mut sought = Vec::new();
         for finder in &finders {
             sought.push(net.seek_watched(*finder, &name(service)));
@@ -114,7 +114,7 @@ pub fn measure(point: Point) -> Outcome {
         net.run_until_idle_or(12.s());
         // The walks behind the answers end too.
         net.run_for(1.s());
-        let peer = net.peer(providers[service]);
+        let peer = net.peer(provider);
         for order in sought {
             outcome.trials += 1;
             let walk = net.walk(order).unwrap_or_default();

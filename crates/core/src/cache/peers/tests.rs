@@ -79,7 +79,7 @@ proptest! {
                 0 => peers.failed(&id(seed), now(at)),
                 1 => peers.heard(&id(seed), Some(Duration::from_millis(at)), now(at)),
                 2 => peers.forget(&id(seed)),
-                _ => peers.met(id(seed), &[address(seed)], at % 2 == 0, RELAY, None, now(at)),
+                _ => peers.met(id(seed), &[address(seed)], at.is_multiple_of(2), RELAY, None, now(at)),
             }
             prop_assert!(peers.len() <= 8);
             let ranked = peers.ranked(now(at));
