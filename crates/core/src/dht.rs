@@ -32,7 +32,7 @@ pub mod query;
 pub mod store;
 pub mod table;
 
-mod diversity;
+pub(crate) mod diversity;
 mod lookups;
 mod neighbourhood;
 pub(crate) mod patience;

@@ -21,8 +21,10 @@ use super::{
     query::{Next, Query, Standing},
 };
 use crate::{
+    address::is_private,
     bundle::Bundle,
     context::Context,
+    hearsay::believable,
     map::Map,
     peer_record::SignedPeerRecord,
     wire::kad::{Request, Response},
@@ -143,6 +145,8 @@ impl Dht {
             }
             _ => return,
         };
+        let public = cx.links.best(&peer).is_some_and(|(_, link)| !is_private(&link.address));
+        let closer = believable(cx, public, closer);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.query.answered(&peer, closer);
         }
