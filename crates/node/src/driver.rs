@@ -31,7 +31,7 @@ use libp2p::{
 };
 use openred_core::{
     ConnectionId, DialFailure, DialId, Error, FetchId, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId,
-    Response, event::Path, map::Map, wire,
+    Response, address::is_relayed, event::Path, map::Map, wire,
 };
 
 use self::exchange::{Asked, Exchanged};
@@ -451,12 +451,12 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.books.next_id += 1;
                 let connection = ConnectionId(self.books.next_id);
-                let relayed = endpoint.is_relayed();
+                let address = translate::remote_address(&endpoint, peer_id);
+                let relayed = is_relayed(&address);
                 let path = if relayed { Path::Relayed } else { Path::Direct };
                 self.books.connections.insert(connection, Connection { swarm: connection_id, path });
                 self.books.by_swarm.insert(connection_id, connection);
                 let dial = self.books.dials.remove(&connection_id);
-                let address = translate::remote_address(&endpoint, peer_id);
                 Input::Connected { peer: peer_id, connection, address, relayed, dial }
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {

@@ -30,7 +30,7 @@ use super::{
     handler::{DialId, Handler, ToBehaviour},
     negotiation,
 };
-use crate::{Error, Muxer, address, signalling::Role};
+use crate::{Error, Muxer, address, peer_connections, signalling::Role};
 
 /// How long the end of a signalling stream may take to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -186,7 +186,7 @@ impl Behaviour {
     /// A stream that is dropped is reset, which is an answer too.
     fn handle_inbound(&mut self, peer: PeerId, stream: Stream) {
         let of_peer = self.answering.iter().filter(|other| **other == peer).count();
-        if self.is_busy() || of_peer >= MAX_PER_PEER {
+        if self.is_busy() || of_peer >= MAX_PER_PEER || peer_connections() >= self.config.max_made {
             self.queue.push_back(ToSwarm::GenerateEvent(Event::IncomingFailed { peer, error: Error::Busy }));
             return;
         }
