@@ -1,6 +1,6 @@
-/** What a page gets of js-libp2p: the same tools as in Node.js, and the transport only a browser has natively. */
-import { webRTCDirect } from '@libp2p/webrtc'
+/** What a page gets of js-libp2p: the same tools as in Node.js, and the transports only a browser has natively. */
+import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import * as tools from './js-libp2p.mjs'
 import * as streams from './service-stream.mjs'
 
-globalThis.js = { ...tools, ...streams, webRTCDirect }
+globalThis.js = { ...tools, ...streams, webRTC, webRTCDirect }

@@ -146,6 +146,15 @@ export async function serveProtocol (node, protocol, handler) {
   await node.handle(protocol, handler, RELAYED)
 }
 
+/** Resolves once a stream takes more, after `send` said that it does not. */
+export async function drained (stream, signal = AbortSignal.timeout(10_000)) {
+  if (!stream.writableNeedsDrain) return
+  await new Promise((resolve, reject) => {
+    stream.addEventListener('drain', resolve, { once: true })
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
+}
+
 /** Resolves with the node's first address through a relay. */
 export async function reservation (node, signal = AbortSignal.timeout(10_000)) {
   const find = () => node.getMultiaddrs().map(String).find((address) => address.includes('/p2p-circuit'))

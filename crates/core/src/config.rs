@@ -39,9 +39,10 @@ pub struct Config {
     /// DHT servers to stay connected to. A client: one more than the reservations, so that a replacement is already at hand.
     /// A relay: 16, which makes a small network a full mesh and costs a ping each in seconds; a guess.
     pub relay_links: usize,
-    /// Links to DHT servers that are too many, and how many of them are kept then. Lookups make links, and links make lookups
-    /// fast. A relay: a lookup's twenty neighbours and two in each of a large network's far buckets, twice that at most
-    /// (Kubo's marks are 32 and 96). A client keeps less alive with its battery, and a browser gives a page 255 WebSockets.
+    /// Links to DHT servers that are kept although nobody uses them, and how many are too many in any case. Lookups make
+    /// links, and links make lookups fast; each costs a ping in seconds. A relay: a lookup's twenty neighbours and two in each
+    /// of a large network's ten far buckets, up to three times that (Kubo's marks are 32 and 96). A client: as many as
+    /// a lookup asks at once, and twice that while it looks around.
     pub links: (usize, usize),
     /// Time for one attempt to reach a relay, from dial to identification. A WAN handshake takes five round trips.
     pub join_attempt: Duration,
@@ -109,7 +110,7 @@ impl Config {
             dial_private: true,
             reservations: 2,
             relay_links: if relay { 16 } else { 3 },
-            links: if relay { (64, 128) } else { (16, 32) },
+            links: if relay { (40, 128) } else { (10, 20) },
             join_attempt: Duration::from_secs(5),
             join_backoff: (Duration::from_millis(500), Duration::from_secs(30)),
             dial_timeout: Duration::from_secs(5),

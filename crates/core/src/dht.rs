@@ -32,7 +32,7 @@ pub mod query;
 pub mod store;
 pub mod table;
 
-mod diversity;
+pub(crate) mod diversity;
 mod lookups;
 mod neighbourhood;
 pub(crate) mod patience;
@@ -108,6 +108,8 @@ pub(crate) enum Want {
 pub(crate) enum News {
     /// Verified records were found.
     Bundle(LookupId, Bundle),
+    /// Verified records came after their walk had ended, and how long they took.
+    Late(Bundle, Duration),
     /// Verified addresses were found.
     Addresses(LookupId, SignedPeerRecord),
     /// A lookup's first answer from this peer has come, with or without a value.
@@ -319,12 +321,13 @@ impl Dht {
                     };
                     self.probe_answered(cx, probe, id, request.peer, Some(value));
                 }
+                Purpose::Courtesy => self.answered_late(cx, &request.request, response, took),
                 Purpose::Watch => {
                     if let Response::FindNode { closer } = response {
                         self.neighbour_answered(cx, closer);
                     }
                 }
-                Purpose::Push | Purpose::Courtesy => {}
+                Purpose::Push => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
@@ -491,6 +494,7 @@ pub struct Counters {
 }
 
 fn send(cx: &mut Context<'_>, id: RequestId, request: &InFlight, connection: ConnectionId) {
+    cx.links.used(&request.peer, cx.now.elapsed);
     cx.outputs.push_back(Output::Request {
         request: id,
         peer: request.peer,

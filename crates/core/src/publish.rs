@@ -380,13 +380,11 @@ impl Publisher {
     }
 
     /// What the next life of this node should know: the last sequence and the cursor.
-    #[allow(dead_code, reason = "the node's snapshot takes it up")]
     pub(crate) fn memory(&self) -> Vec<u8> {
         [&[MEMORY][..], &self.sequence.to_be_bytes(), self.cursor.as_bytes()].concat()
     }
 
     /// Takes up what an earlier life left by [`Publisher::memory`]; what cannot be read is passed over.
-    #[allow(dead_code, reason = "the node's snapshot gives it back")]
     pub(crate) fn restore(&mut self, memory: &[u8]) {
         if let Ok(memory) = <[u8; 41]>::try_from(memory)
             && memory[0] == MEMORY

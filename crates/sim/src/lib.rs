@@ -34,12 +34,15 @@
 //!
 //! With `OPENRED_SIM_TRACE=1` in the environment everything that reaches or leaves a machine is printed.
 
+pub mod churn;
+pub mod crowd;
 pub mod figures;
 pub mod latency;
 mod map;
 mod net;
 mod node;
 mod queue;
+pub mod scenario;
 mod time;
 mod trace;
 mod wire;

@@ -45,6 +45,18 @@ impl Fingerprint {
         self.0.map(|byte| format!("{byte:02X}")).join(":")
     }
 
+    /// What [`Fingerprint::to_sdp_format`] gives, in either case, or `None`.
+    pub fn from_sdp_format(text: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        let mut bytes = text.split(':');
+        for place in &mut hash {
+            let byte =
+                bytes.next().filter(|byte| byte.len() == 2 && byte.bytes().all(|digit| digit.is_ascii_hexdigit()));
+            *place = u8::from_str_radix(byte?, 16).ok()?;
+        }
+        bytes.next().is_none().then_some(Self(hash))
+    }
+
     /// How SDP names the hash: [`SHA256`].
     pub fn algorithm(&self) -> String {
         SHA256.to_owned()
@@ -68,6 +80,12 @@ mod tests {
         assert_eq!(format!("{fingerprint:?}"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(fingerprint.to_sdp_format().starts_with("BA:78:16:BF:"));
         assert_eq!(fingerprint.to_sdp_format().len(), 32 * 3 - 1);
+        let text = fingerprint.to_sdp_format();
+        assert_eq!(Fingerprint::from_sdp_format(&text), Some(fingerprint));
+        assert_eq!(Fingerprint::from_sdp_format(&text.to_lowercase()), Some(fingerprint));
+        for wrong in ["", &text[3..], &format!("{text}:00"), &text.replace("BA", "+A"), &text.replace("BA", "BAA")] {
+            assert_eq!(Fingerprint::from_sdp_format(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

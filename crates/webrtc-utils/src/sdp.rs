@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use rand::{RngExt, distr::Alphanumeric};
 
-use crate::{Fingerprint, MAX_MSG_LEN};
+use crate::{Fingerprint, MAX_MSG_LEN, SHA256};
 
 /// Tells a server which version of the protocol is spoken.
 const UFRAG_PREFIX: &str = "libp2p+webrtc+v1/";
@@ -42,6 +42,24 @@ pub fn answer(addr: SocketAddr, server_fingerprint: Fingerprint, client_ufrag: &
         "",
     ];
     render_description(&lines.join("\r\n"), addr, server_fingerprint, client_ufrag)
+}
+
+/// The description that our side made, with the user name that [`answer`] has. The user name is the password too.
+pub fn with_credentials(description: &str, ufrag: &str) -> String {
+    let line = |line: &str| match line.split_once(':') {
+        Some((name @ ("a=ice-ufrag" | "a=ice-pwd"), _)) => format!("{name}:{ufrag}\r\n"),
+        _ => format!("{line}\r\n"),
+    };
+    description.lines().map(line).collect()
+}
+
+/// The sha-256 fingerprint of the certificate that a description names first.
+pub fn fingerprint(description: &str) -> Option<Fingerprint> {
+    let named = |line: &str| {
+        let (algorithm, value) = line.strip_prefix("a=fingerprint:")?.split_once(' ')?;
+        algorithm.eq_ignore_ascii_case(SHA256).then(|| Fingerprint::from_sdp_format(value.trim()))?
+    };
+    description.lines().find_map(named)
 }
 
 /// Fills in a description: `{ip_version}` (`IP4` or `IP6`), `{target_ip}`, `{target_port}`, `{fingerprint_algorithm}`,
@@ -112,6 +130,24 @@ mod tests {
         let render = |template, ufrag| render_description(template, address, Fingerprint::FF, ufrag);
         assert_eq!(render("{ufrag} {", "{target_ip}"), "{target_ip} {");
         assert_eq!(render("{nothing} {pwd}", "me"), "{nothing} me");
+    }
+
+    #[test]
+    fn credentials_are_replaced_and_nothing_else() {
+        let made = "v=0\r\na=ice-ufrag:abcd\r\na=ice-pwd:secret\r\na=ice-options:trickle\r\n";
+        let expected = "v=0\r\na=ice-ufrag:me\r\na=ice-pwd:me\r\na=ice-options:trickle\r\n";
+        assert_eq!(with_credentials(made, "me"), expected);
+    }
+
+    #[test]
+    fn the_fingerprint_of_a_description() {
+        let server = Fingerprint::from_certificate(b"abc");
+        let answer = answer("192.0.2.1:4001".parse().unwrap(), server, "somebody");
+        assert_eq!(fingerprint(&answer), Some(server));
+        assert_eq!(fingerprint(&answer.replace("sha-256", "SHA-256")), Some(server));
+        for other in ["", "a=fingerprint:sha-1 00:11", "a=fingerprint:sha-256 00:11", "a=fingerprint:sha-256"] {
+            assert_eq!(fingerprint(other), None, "{other}");
+        }
     }
 
     #[test]

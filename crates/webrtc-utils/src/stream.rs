@@ -74,7 +74,8 @@ impl<T: DataChannel> Stream<T> {
         Self::with_config(channel, state::Config::default())
     }
 
-    fn with_config(channel: T, config: state::Config) -> (Self, DropListener<T>) {
+    /// The same with other times than the default.
+    pub fn with_config(channel: T, config: state::Config) -> (Self, DropListener<T>) {
         let waiting = Arc::<Waiting>::default();
         let shared =
             Arc::new(Shared { pipe: Mutex::new(Pipe::new(channel, config)), waker: waiting.clone().into(), waiting });

@@ -15,9 +15,10 @@ cargo xtask test              install what the tests need (a browser included) a
     --only rust|web|e2e|lint  run one part of them
 cargo xtask check             formatting, clippy for both targets, documentation (the same as test --only lint)
 cargo xtask npm-pack          build the npm package and print the path of its tarball
-cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, commands;
-                              without a name all but `commands`, which takes very long
+cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, discovery, commands;
+                              without a name all but `discovery` and `commands`, which take very long
 cargo xtask size              what takes the bytes of the wasm module (the same as bench size)
+cargo xtask rig               build the module that the pages of tests/webrtc run and print its folder
 cargo xtask help              this text
 
 CARGO_TARGET_DIR and OPENRED_CHROMIUM (path of a Chromium for the tests) are honoured.
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     NpmPack,
     /// Run one benchmark, or all that do not have to be asked for by name.
     Bench(Option<Bench>),
+    /// Build what the pages of `tests/webrtc` run.
+    Rig,
     /// Print [`HELP`].
     Help,
 }
@@ -69,16 +72,19 @@ pub(crate) enum Bench {
     Echo,
     /// What takes the bytes of the wasm module.
     Size,
+    /// Discovery in simulation, with many native nodes and in pages, beside others.
+    Discovery,
     /// Cold and warm wall time of `build` and `test`.
     Commands,
 }
 
 impl Bench {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("join", Self::Join),
         ("find", Self::Find),
         ("echo", Self::Echo),
         ("size", Self::Size),
+        ("discovery", Self::Discovery),
         ("commands", Self::Commands),
     ];
 
@@ -101,7 +107,7 @@ impl fmt::Display for Usage {
 /// Reads the words after `cargo xtask`.
 pub(crate) fn parse(words: &[String]) -> Result<Command, Usage> {
     let Some((command, rest)) = words.split_first() else {
-        return Err(Usage("a command is missing: run, build, test, check, npm-pack, bench, size or help".into()));
+        return Err(Usage("a command is missing: run, build, test, check, npm-pack, bench, size, rig or help".into()));
     };
     match command.as_str() {
         "run" => match rest.split_first() {
@@ -122,9 +128,10 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, Usage> {
             [_, extra, ..] => Err(Usage(format!("bench takes one name, `{extra}` is too much"))),
         },
         "size" => none(command, rest, Command::Bench(Some(Bench::Size))),
+        "rig" => none(command, rest, Command::Rig),
         "help" | "--help" | "-h" => Ok(Command::Help),
         other => Err(Usage(format!(
-            "unknown command `{other}`: run, build, test, check, npm-pack, bench, size or help would be right"
+            "unknown command `{other}`: run, build, test, check, npm-pack, bench, size, rig or help would be right"
         ))),
     }
 }
@@ -187,6 +194,7 @@ mod tests {
             assert_eq!(parsed(&format!("bench {name}")), Ok(Command::Bench(Some(bench))));
             assert_eq!(bench.name(), name);
         }
+        assert_eq!(parsed("rig"), Ok(Command::Rig));
         for line in ["help", "--help", "-h"] {
             assert_eq!(parsed(line), Ok(Command::Help));
         }
@@ -203,7 +211,7 @@ mod tests {
             ("test --only unit", "`unit`", "rust, web, e2e, lint"),
             ("test --fast", "`--fast`", "--only rust|web|e2e|lint"),
             ("test --only web e2e", "`e2e`", "one --only"),
-            ("bench joi", "`joi`", "join, find, echo, size, commands"),
+            ("bench joi", "`joi`", "join, find, echo, size, discovery, commands"),
             ("bench join find", "`find`", "one name"),
         ];
         for (line, wrong, right) in cases {

@@ -13,6 +13,7 @@ mod commands;
 mod manifest;
 mod package;
 mod process;
+mod rig;
 mod setup;
 mod size;
 mod stamp;
@@ -77,6 +78,7 @@ fn execute(command: Command) -> Result<()> {
             println!("{}", package::tarball(&ws)?.display());
             Ok(())
         }
+        Command::Rig => rig::rig(&ws),
         Command::Bench(bench) => bench::bench(&ws, &manifest, bench),
         Command::Help => Ok(()),
     }

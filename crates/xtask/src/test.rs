@@ -10,13 +10,14 @@ use crate::args::Part;
 use crate::manifest::Manifest;
 use crate::package;
 use crate::process;
+use crate::rig;
 use crate::setup::{self, WASM};
 use crate::steps::{self, Done, Step};
 use crate::summary::{Counter, Counts};
 use crate::workspace::Workspace;
 
 /// The packages that run in the browser.
-const BROWSER: [&str; 3] = ["openred-core", "openred-node", "openred-wasm"];
+const BROWSER: [&str; 4] = ["openred-core", "openred-webrtc", "openred-node", "openred-wasm"];
 
 /// Runs the tests, or one part of them, and prints the summary. Its last line but the error is `N passed, N failed`.
 pub(crate) fn test(ws: &Workspace, manifest: &Manifest, part: Option<Part>) -> Result<()> {
@@ -135,7 +136,12 @@ fn end_to_end(ws: &Workspace) -> Result<Vec<Step<'_>>> {
             counted(node.envs(environment(ws)?))
         }))
     };
-    Ok(vec![group("end-to-end tests", "e2e")?, group("interop tests", "interop")?])
+    Ok(vec![
+        group("end-to-end tests", "e2e")?,
+        group("interop tests", "interop")?,
+        rig::step(ws),
+        group("WebRTC tests", "webrtc")?,
+    ])
 }
 
 /// The test files in a folder of `tests/`, relative to `tests/`, in order.
@@ -155,11 +161,12 @@ fn test_files(ws: &Workspace, folder: &str) -> Result<Vec<String>> {
 }
 
 /// What tests and benchmarks that drive real programs read from the environment.
-pub(crate) fn environment(ws: &Workspace) -> Result<[(&'static str, PathBuf); 3]> {
+pub(crate) fn environment(ws: &Workspace) -> Result<[(&'static str, PathBuf); 4]> {
     Ok([
         ("OPENRED_BIN", ws.binary()),
         ("OPENRED_CHROMIUM", setup::the_chromium()?),
         ("OPENRED_NPM_TARBALL", package::tarball(ws)?),
+        ("OPENRED_WEBRTC_RIG", rig::folder(ws)),
     ])
 }
 

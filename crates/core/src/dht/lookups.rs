@@ -15,14 +15,16 @@ use libp2p_identity::PeerId;
 
 use super::{
     Dht, LookupId, News, PlacementId, Purpose, Walk, Want,
-    key::Position,
+    key::{Key, Position},
     neighbourhood::Neighbourhood,
     patience,
     query::{Next, Query, Standing},
 };
 use crate::{
+    address::is_private,
     bundle::Bundle,
     context::Context,
+    hearsay::believable,
     map::Map,
     peer_record::SignedPeerRecord,
     wire::kad::{Request, Response},
@@ -143,8 +145,21 @@ impl Dht {
             }
             _ => return,
         };
+        let public = cx.links.best(&peer).is_some_and(|(_, link)| !is_private(&link.address));
+        let closer = believable(cx, public, closer);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.query.answered(&peer, closer);
+        }
+    }
+
+    /// A slow holder's answer comes after its walk has ended: it is of use to whoever asks next.
+    pub(super) fn answered_late(&mut self, cx: &Context<'_>, request: &Request, response: Response, took: Duration) {
+        if let (Request::GetValue { key }, Response::GetValue { value: Some(value), .. }) = (request, response)
+            && let Ok(key) = Key::parse(&cx.config.network, key)
+            && let Ok((bundle, _)) = Bundle::decode(&key, &value, cx.now)
+            && !bundle.is_empty()
+        {
+            self.news.push_back(News::Late(bundle, took));
         }
     }
 

@@ -1,4 +1,4 @@
-//! A node in a web page or a worker: WebSockets of the browser, timers of the event loop.
+//! A node in a web page or a worker: WebSockets and WebRTC of the browser, timers of the event loop.
 
 mod fetch;
 mod websocket;
@@ -14,6 +14,7 @@ use libp2p::{
     multiaddr::Protocol,
     relay, swarm,
 };
+use openred_webrtc::{direct, peer};
 use wasm_bindgen_futures::spawn_local;
 
 pub(crate) use self::fetch::Fetcher;
@@ -74,6 +75,11 @@ pub fn executor_config() -> swarm::Config {
     swarm::Config::with_wasm_executor()
 }
 
+/// How many peer connections this page has made.
+pub(crate) fn peer_connections() -> u64 {
+    openred_webrtc::peer_connections().into()
+}
+
 /// Nothing: a page serves nobody as a relay.
 pub(crate) type RelayServer = swarm::dummy::Behaviour;
 
@@ -82,12 +88,22 @@ pub(crate) fn relay_server(_: PeerId, _: Option<&RelayLimits>) -> RelayServer {
     swarm::dummy::Behaviour
 }
 
+/// Knows of no circuits.
+pub(crate) fn circuit(event: &Infallible) -> Option<([PeerId; 2], isize)> {
+    match *event {}
+}
+
 /// Has nothing to count.
 pub(crate) fn count_relayed(_: &mut Relayed, event: &Infallible) {
     match *event {}
 }
 
-/// WebSocket, with circuit relay over it.
+/// How long a relay that is dialled at a WebRTC-direct address may be reached by WebSocket first: a page can make 500 peer
+/// connections in its life, and WebSockets without end. TLS, WebSocket, noise and yamux take seven round trips, which is
+/// this at 140 ms each. A relay without an address for WebSocket is reached so much later.
+const WEBSOCKET_FIRST: Duration = Duration::from_secs(1);
+
+/// WebSocket and WebRTC-direct, with circuit relay over them.
 ///
 /// # Errors
 ///
@@ -99,13 +115,38 @@ pub fn transport(
     meter: &Meter,
 ) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     // One type of stream, upgraded once, makes less code than an upgrade of each.
-    let all = super::upgraded(relay.or_transport(websocket::Transport), identity)?;
+    let streams = super::upgraded(relay.or_transport(websocket::Transport), identity)?;
+    let direct = direct::Transport::new(identity).waiting(WEBSOCKET_FIRST);
+    let direct = direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let all = streams.or_transport(direct).map(|output, _| output.into_inner()).boxed();
     Ok(super::timed_and_metered(all, meter))
 }
 
-/// Whether an address is of a kind that [`transport`] dials from this page. A relayed address counts
-/// by its relay.
+/// What negotiates connections with other pages.
+pub(crate) type Signalling = peer::Behaviour;
+
+/// The address to listen on to be reached by other pages, if this one has WebRTC.
+pub(crate) fn listen_for_peers() -> Option<Multiaddr> {
+    openred_webrtc::is_supported().then(|| Multiaddr::from(Protocol::WebRTC))
+}
+
+/// Adds WebRTC with other pages to a transport that reaches them through relays.
+pub(crate) fn with_peers(
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    meter: &Meter,
+) -> (Boxed<(PeerId, StreamMuxerBox)>, Signalling) {
+    let (peers, signalling) = peer::new(peer::Config::default());
+    let peers = peers.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed();
+    let peers = super::timed_and_metered(peers, meter);
+    (peers.or_transport(transport).map(|output, _| output.into_inner()).boxed(), signalling)
+}
+
+/// Whether an address is of a kind that [`transport`] and [`with_peers`] dial from this page. A relayed address counts by
+/// its relay, and so does that of a page behind a relay: the two speak through it first.
 pub fn can_dial(address: &Multiaddr) -> bool {
+    if address.iter().any(|part| part == Protocol::WebRTC) && !peer::can_dial(address) {
+        return false;
+    }
     let relay = address.iter().take_while(|part| !matches!(part, Protocol::P2pCircuit)).collect();
-    websocket::Url::parse(&relay).is_some_and(|url| url.check_page().is_ok())
+    websocket::Url::parse(&relay).is_some_and(|url| url.check_page().is_ok()) || direct::can_dial(&relay)
 }

@@ -51,7 +51,7 @@ impl<T: DataChannel> Future for DropListener<T> {
             pipe.work(&mut Context::from_waker(&shared.waker));
             match pipe.ending() {
                 Ending::Open => return Poll::Pending,
-                Ending::Over => {}
+                Ending::Over | Ending::Linger(Duration::ZERO) => {}
                 Ending::Linger(time) => {
                     let (_, delay) = match &mut self.linger {
                         Some(linger) if linger.0 == time => linger,

@@ -1,0 +1,157 @@
+//! One negotiation: the signalling machine between a stream and a peer connection.
+
+use std::{
+    future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{AsyncRead, AsyncWriteExt, FutureExt, future::Either};
+use futures_timer::Delay;
+use libp2p::Stream;
+
+use crate::{
+    Error,
+    peer_connection::{Change, INIT, Kind, PeerConnection, State},
+    signalling::{Order, Role, Signalling},
+};
+
+/// Bytes read from the stream in one go: most messages are shorter.
+const READ: usize = 4096;
+
+/// Connects to the peer at the other end of `stream`, which is given back to be closed.
+pub(super) async fn connect(
+    role: Role,
+    stream: Stream,
+    ice_servers: &[String],
+    timeout: Duration,
+) -> Result<(PeerConnection, Stream), Error> {
+    let negotiate = negotiate(role, stream, ice_servers).boxed_local();
+    match future_or_timeout(negotiate, timeout).await {
+        Some(result) => result,
+        None => Err(Error::Timeout),
+    }
+}
+
+/// Says that we are done. It has failed if the remote does not take it in time, which does not matter.
+pub(super) async fn close(mut stream: Stream, timeout: Duration) {
+    let close = async move { stream.close().await }.boxed_local();
+    let _ = future_or_timeout(close, timeout).await;
+}
+
+async fn future_or_timeout<F: Future + Unpin>(future: F, timeout: Duration) -> Option<F::Output> {
+    match futures::future::select(future, Delay::new(timeout)).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
+
+async fn negotiate(role: Role, mut stream: Stream, ice_servers: &[String]) -> Result<(PeerConnection, Stream), Error> {
+    let connection = PeerConnection::new(ice_servers)?;
+    let mut signalling = Signalling::new(role);
+    let mut state = connection.state();
+    let mut reading = true;
+    let init = match role {
+        Role::Caller => {
+            let init = connection.open(INIT)?;
+            describe(&connection, &mut signalling, Kind::Offer).await?;
+            Some(init)
+        }
+        Role::Answerer => None,
+    };
+    loop {
+        while let Some(order) = signalling.poll_order() {
+            obey(&connection, &mut signalling, order).await?;
+        }
+        if let Err(error) = transmit(&mut stream, &mut signalling).await {
+            tracing::debug!(%error, "the signalling stream is lost");
+            reading = false;
+            signalling.handle_end()?;
+        }
+        let mut buffer = [0; READ];
+        match future::poll_fn(|cx| poll_step(cx, &connection, state, &mut stream, reading, &mut buffer)).await {
+            Step::Change(Change::State(State::Connected)) => break,
+            Step::Change(Change::State(State::Failed | State::Closed)) => return Err(Error::NoPath),
+            Step::Change(Change::State(changed)) => state = changed,
+            Step::Change(Change::Candidate(json)) => signalling.local_candidate(json.as_deref()),
+            Step::Read(length) => signalling.handle_bytes(&buffer[..length])?,
+            Step::End => {
+                reading = false;
+                signalling.handle_end()?;
+            }
+        }
+    }
+    signalling.handle_connected();
+    if let Some(init) = init {
+        // When it is open, channels work. Dropped here, it is closed, as the specification wants it of the caller;
+        // js-libp2p closes it too.
+        init.opened().await;
+    }
+    match connection.state() {
+        State::Failed | State::Closed => Err(Error::NoPath),
+        State::Connecting | State::Connected | State::Disconnected => Ok((connection, stream)),
+    }
+}
+
+enum Step {
+    Change(Change),
+    /// So many bytes came.
+    Read(usize),
+    /// None will come.
+    End,
+}
+
+fn poll_step(
+    cx: &mut Context<'_>,
+    connection: &PeerConnection,
+    state: State,
+    stream: &mut Stream,
+    reading: bool,
+    buffer: &mut [u8],
+) -> Poll<Step> {
+    if let Poll::Ready(change) = connection.poll_change(cx, state) {
+        return Poll::Ready(Step::Change(change));
+    }
+    if !reading {
+        return Poll::Pending;
+    }
+    Pin::new(stream).poll_read(cx, buffer).map(|read| match read {
+        Ok(length) if length > 0 => Step::Read(length),
+        // A stream that broke says no more than one that ended: what was said may be enough.
+        Ok(_) | Err(_) => Step::End,
+    })
+}
+
+async fn describe(connection: &PeerConnection, signalling: &mut Signalling, kind: Kind) -> Result<(), Error> {
+    let sdp = connection.describe(kind).await?;
+    connection.set_local(kind, &sdp).await?;
+    signalling.local_description(&sdp);
+    Ok(())
+}
+
+async fn obey(connection: &PeerConnection, signalling: &mut Signalling, order: Order) -> Result<(), Error> {
+    let candidate = match order {
+        Order::ApplyOffer(sdp) => {
+            connection.set_remote(Kind::Offer, &sdp).await?;
+            return describe(connection, signalling, Kind::Answer).await;
+        }
+        Order::ApplyAnswer(sdp) => return connection.set_remote(Kind::Answer, &sdp).await,
+        Order::AddCandidate(json) => connection.add_candidate(&json).await,
+        Order::EndOfCandidates => connection.end_of_candidates().await,
+    };
+    if let Err(error) = candidate {
+        // Browsers do not understand every candidate of others; one of the others may do.
+        tracing::debug!(%error, "a candidate is left out");
+    }
+    Ok(())
+}
+
+async fn transmit(stream: &mut Stream, signalling: &mut Signalling) -> std::io::Result<()> {
+    let mut sent = false;
+    while let Some(frame) = signalling.poll_transmit() {
+        stream.write_all(&frame).await?;
+        sent = true;
+    }
+    if sent { stream.flush().await } else { Ok(()) }
+}
