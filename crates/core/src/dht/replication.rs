@@ -127,7 +127,16 @@ impl Dht {
     }
 
     fn view(&self, cx: &Context<'_>) -> Vec<Near> {
-        let near = self.table.live(&Position::of_peer(&cx.local), VIEW);
+        let local = Position::of_peer(&cx.local);
+        let mut near = self.table.live(&local, VIEW);
+        // A full bucket has no room for a newcomer that stands here all the same.
+        for (peer, known) in cx.links.peers().filter(|(_, known)| known.server) {
+            if !self.suspects.contains_key(peer) && !near.iter().any(|near| near.peer == *peer) {
+                near.push(PeerAddresses { peer: *peer, addresses: known.addresses.clone() });
+            }
+        }
+        near.sort_by_cached_key(|peer| local.distance(&Position::of_peer(&peer.peer)));
+        near.truncate(VIEW);
         near.into_iter().map(|peer| Near { position: Position::of_peer(&peer.peer), peer }).collect()
     }
 
