@@ -67,9 +67,11 @@ impl fmt::Display for RelayAddress {
     }
 }
 
-/// Whether the address leads through a relay.
+/// Whether the address leads through a relay. That of a browser, with `/webrtc` behind the circuit, does not: the relay only
+/// helps two browsers to find a direct path.
 pub fn is_relayed(address: &Multiaddr) -> bool {
-    address.iter().any(|protocol| protocol == Protocol::P2pCircuit)
+    let last = address.iter().filter(|protocol| matches!(protocol, Protocol::P2pCircuit | Protocol::WebRTC)).last();
+    last == Some(Protocol::P2pCircuit)
 }
 
 /// Whether the address only means something near the machine it is used on: loopback, private and link-local addresses,

@@ -64,7 +64,7 @@ pub struct Config {
     /// the loss of most of them within two.
     pub watch: Duration,
     /// Values a second that a server gives to those that should hold them too when its neighbourhood is another. Most
-    /// are below 1 KiB, so this is some 200 kB/s for at most a few minutes, and a tenth of a full store in a minute; a guess.
+    /// are below 1 KiB, so this is some 200 kB/s for at most a few minutes, and a tenth of a full store in a minute; a guess. Zero gives nothing.
     pub repair_rate: u32,
     /// How often holders of an offer of this node are asked whether they still hold it, the offers taking turns. Each time
     /// costs three requests. Three offers are looked at within the minute in which a broken network must be mended.

@@ -21,7 +21,7 @@ use openred_node::core::map::Map;
 
 use crate::{
     calls::Calls,
-    convert::{self, ByteBuf, JsFind, JsFound, JsOffer, JsOptions, JsPatch, JsTarget, from_js, rejection, to_js},
+    convert::{self, Options, rejection},
     stream::RawStream,
 };
 
@@ -55,8 +55,8 @@ impl RawNode {
     /// with the bytes to be given to a later node as its memory, and must not call this node.
     #[wasm_bindgen(constructor)]
     pub fn new(options: JsValue, fetch: Option<Function>, remember: Option<Function>) -> Result<RawNode, JsValue> {
-        let options: JsOptions = from_js(options)?;
-        let (mut config, identity) = configure(options).map_err(|error| rejection(&error))?;
+        let options = convert::options(options).and_then(configure);
+        let (mut config, identity) = options.map_err(|error| rejection(&error))?;
         config.platform.fetch = fetch;
         config.keeper = remember.map(|remember| {
             Keeper::new(move |memory: Vec<u8>| {
@@ -89,8 +89,8 @@ impl RawNode {
     }
 
     /// `{ state, reason? }`.
-    pub fn status(&self) -> Result<JsValue, JsValue> {
-        to_js(&convert::status(&self.node.status()))
+    pub fn status(&self) -> JsValue {
+        convert::status(&self.node.status())
     }
 
     /// Resolves when the node has joined.
@@ -100,7 +100,7 @@ impl RawNode {
 
     /// Offers a service; gives the registration's number.
     pub async fn provide(&self, op: u32, offer: JsValue) -> Result<u32, JsValue> {
-        let offer = from_js::<JsOffer>(offer)?.into_offer().map_err(|error| rejection(&error))?;
+        let offer = convert::offer(offer).map_err(|error| rejection(&error))?;
         let registration = self.calls.run(op, self.node.provide(offer)).await?;
         let id = self.fresh_id();
         self.registrations.borrow_mut().insert(id, registration);
@@ -109,7 +109,7 @@ impl RawNode {
 
     /// Changes an offer.
     pub async fn update(&self, op: u32, registration: u32, patch: JsValue) -> Result<(), JsValue> {
-        let patch = from_js::<JsPatch>(patch)?.into_patch();
+        let patch = convert::offer_patch(patch).map_err(|error| rejection(&error))?;
         let known = self.take_registration(registration)?;
         let outcome = self.calls.run(op, known.update(patch)).await;
         self.registrations.borrow_mut().insert(registration, known);
@@ -125,9 +125,9 @@ impl RawNode {
     /// Looks for providers of a name.
     pub async fn find(&self, op: u32, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
         let target = name.parse().map_err(|error| rejection(&Error::Name(error)))?;
-        let options = from_js::<JsFind>(options)?.into_options();
+        let options = convert::find_options(options).map_err(|error| rejection(&error))?;
         let found = self.calls.run(op, self.node.find(&target, options)).await?;
-        to_js(&JsFound::from(&found))
+        Ok(convert::found(&found))
     }
 
     /// Answers for a name; gives the handler's number.
@@ -161,7 +161,7 @@ impl RawNode {
 
     /// Opens a stream to a provider.
     pub async fn open(&self, op: u32, target: JsValue, timeout_ms: f64) -> Result<RawStream, JsValue> {
-        let target = from_js::<JsTarget>(target)?.into_target().map_err(|error| rejection(&error))?;
+        let target = convert::target(target).map_err(|error| rejection(&error))?;
         let stream = self.calls.run(op, self.node.open(target, duration(timeout_ms))).await?;
         Ok(RawStream::new(stream))
     }
@@ -173,7 +173,7 @@ impl RawNode {
         let event = StreamExt::next(&mut events).await;
         self.events.replace(Some(events));
         match event {
-            Some(event) => to_js(&convert::event(&event)),
+            Some(event) => Ok(convert::event(&event)),
             None => Ok(JsValue::UNDEFINED),
         }
     }
@@ -181,13 +181,13 @@ impl RawNode {
     /// The connected peers.
     pub fn peers(&self) -> Result<JsValue, JsValue> {
         let peers = self.node.peers().map_err(|error| rejection(&error))?;
-        to_js(&peers.iter().map(convert::peer).collect::<Vec<_>>())
+        Ok(convert::peers(&peers))
     }
 
     /// Counters.
     pub fn stats(&self) -> Result<JsValue, JsValue> {
         let stats = self.node.stats().map_err(|error| rejection(&error))?;
-        to_js(&convert::stats(&stats))
+        Ok(convert::stats(&stats))
     }
 
     /// Why a peer is reachable, or is not; or what the latest find of a service did. A name has no upper case, a peer id has.
@@ -195,11 +195,11 @@ impl RawNode {
         if !target.contains('@') && target.bytes().any(|byte| byte.is_ascii_uppercase()) {
             let peer = convert::peer_id(target).map_err(|error| rejection(&error))?;
             let explanation = self.node.explain(&peer).map_err(|error| rejection(&error))?;
-            return to_js(&convert::explanation(&explanation));
+            return Ok(convert::explanation(&explanation));
         }
         let target = target.parse().map_err(|error| rejection(&Error::Name(error)))?;
         let story = self.node.explain_find(&target).map_err(|error| rejection(&error))?;
-        to_js(&convert::story(story.as_ref()))
+        Ok(convert::story(story.as_ref()))
     }
 
     /// Tries at once whatever waits for its turn.
@@ -232,7 +232,7 @@ impl RawNode {
     }
 }
 
-fn configure(options: JsOptions) -> Result<(Config, Keypair), Error> {
+fn configure(options: Options) -> Result<(Config, Keypair), Error> {
     let network: NetworkName = match &options.network {
         Some(name) => name.parse()?,
         None => NetworkName::default(),
@@ -242,12 +242,12 @@ fn configure(options: JsOptions) -> Result<(Config, Keypair), Error> {
         .iter()
         .map(|relay| RelayAddress::parse(relay, options.secure).map_err(Error::from))
         .collect::<Result<_, _>>()?;
-    let identity = Keypair::from_protobuf_encoding(&options.identity.0).map_err(|error| {
+    let identity = Keypair::from_protobuf_encoding(&options.identity).map_err(|error| {
         Error::InvalidOption(format!("identity is not an exported identity ({error}); use what exportIdentity() gave"))
     })?;
     let mut config = Config::client(network, identity.clone(), relays);
     config.lists = options.lists;
-    config.memory = options.memory.map(ByteBuf::into_vec);
+    config.memory = options.memory;
     config.dial_private = !options.public_page;
     Ok((config, identity))
 }

@@ -79,7 +79,7 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("join", Self::Join),
         ("find", Self::Find),
         ("echo", Self::Echo),

@@ -234,6 +234,11 @@ impl Query {
         self.candidates.values().filter(|known| matches!(known.state, State::Slow | State::Failed)).count()
     }
 
+    /// How many peers it knows, whatever became of them.
+    pub fn known(&self) -> usize {
+        self.candidates.len()
+    }
+
     /// How many requests were sent.
     pub fn requests(&self) -> usize {
         self.asked
