@@ -128,7 +128,7 @@ impl Topology {
     }
 
     /// A peer has identified itself as a server of this network, or as something else; true if a part of the network is back
-    /// with it: several lost ones return, or in a network of a few, one.
+    /// with it: several lost ones return.
     pub(crate) fn identified(
         &mut self,
         cx: &mut Context<'_>,
@@ -160,7 +160,7 @@ impl Topology {
             count if count > low => self.tidy_in(cx, UNUSED),
             _ => {}
         }
-        back && (self.returns.len() >= RETURNS || servers(cx) <= RETURNS)
+        back && self.returns.len() >= RETURNS
     }
 
     /// A further link to a connected peer stands.
