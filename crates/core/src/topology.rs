@@ -4,7 +4,7 @@
 //!   differ in region, address group and part of the key space ([`worth`]).
 //! - **Refreshing.** The neighbourhood of the own position is looked up when the node joins, by relays soon again and then
 //!   ever more rarely, up to [`Config::refresh`]; a relay looks up one far part of the key space each time, too, if it knows
-//!   few there. Several links lost within [`WINDOW`] are *churn*: that begins anew at once.
+//!   no bucketful there. Several links lost within [`WINDOW`] are *churn*: that begins anew at once.
 //! - **The lost.** Peers that vanished are dialled again for a day ([`lost`]). When one comes back, both sides look their
 //!   neighbourhoods up at once, so that two halves of a network merge their tables; the DHT then merges the values.
 //! - **Tidying.** Of more links than [`Config::links`] says the least valuable are closed, those beyond the low mark when
@@ -30,7 +30,7 @@ use crate::{
     boundary::{ConnectionId, Output},
     config::Role,
     context::{Context, relay_of},
-    dht::{Dht, LookupId, Want, key::Position},
+    dht::{Dht, LookupId, Want, key::Position, table::BUCKET},
     event::Path,
     join::Join,
     links::Link,
@@ -73,9 +73,6 @@ const DRAWS: usize = 1024;
 
 /// The shallowest bucket: no bit shared with the local position.
 const FARTHEST: usize = 255;
-
-/// Peers of a bucket that make looking it up superfluous: half of it.
-const FULL: usize = crate::dht::table::BUCKET / 2;
 
 /// Buckets that are looked up by turns; beyond the tenth the own neighbourhood reaches, until a network has twenty
 /// thousand relays, and lookups of others fill the rest.
@@ -128,7 +125,7 @@ impl Topology {
     }
 
     /// A peer has identified itself as a server of this network, or as something else; true if a part of the network is back
-    /// with it: several lost ones return, or in a network of a few, one.
+    /// with it: several lost ones return.
     pub(crate) fn identified(
         &mut self,
         cx: &mut Context<'_>,
@@ -160,7 +157,7 @@ impl Topology {
             count if count > low => self.tidy_in(cx, UNUSED),
             _ => {}
         }
-        back && (self.returns.len() >= RETURNS || servers(cx) <= RETURNS)
+        back && self.returns.len() >= RETURNS
     }
 
     /// A further link to a connected peer stands.
@@ -253,12 +250,12 @@ impl Topology {
         self.refresh_at = None;
         self.refreshed_at = Some(cx.now.elapsed);
         self.refreshing = Some(dht.look_up(cx, cx.local.to_bytes(), Want::Closest));
-        if cx.config.role == Role::Relay && dht.table.len() > crate::dht::table::BUCKET {
-            self.far = (self.far + 1) % FAR_BUCKETS;
+        if cx.config.role == Role::Relay && dht.table.len() > BUCKET {
             let (local, bucket) = (Position::of_peer(&cx.local), FARTHEST - self.far);
+            self.far = (self.far + 1) % FAR_BUCKETS;
             let of_bucket =
                 |known: &&PeerAddresses| local.distance(&Position::of_peer(&known.peer)).bucket() == Some(bucket);
-            if dht.table.peers().filter(of_bucket).count() >= FULL {
+            if dht.table.peers().filter(of_bucket).count() >= BUCKET {
                 return;
             }
             let key = (0..DRAWS).map(|_| cx.rng.u128(..).to_be_bytes());

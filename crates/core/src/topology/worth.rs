@@ -157,3 +157,6 @@ fn near(rtt: Option<Duration>) -> u32 {
 fn bits(number: u64) -> u32 {
     u64::BITS - number.leading_zeros()
 }
+
+#[cfg(test)]
+mod tests;
