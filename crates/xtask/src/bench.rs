@@ -68,8 +68,10 @@ fn simulation(ws: &Workspace) -> Step<'_> {
     Step::new("simulation of discovery", move || {
         let report = report(ws, "discovery-simulation")?;
         let mut cargo = ws.cargo();
-        cargo.args(["run", "--locked", "--release", "--package", "openred-sim", "--", "figures"]);
-        process::run_showing(cargo.env("OPENRED_REPORT", &report).env("OPENRED_COMMIT", commit(ws)))?;
+        cargo.args(["run", "--locked", "--release", "--package", "openred-sim", "--", "figures", "--json"]);
+        process::run_showing(cargo.arg(&report).env("OPENRED_COMMIT", commit(ws)))?;
+        setup::ensure_file(&report, "the simulator should have written it")?;
+        eprintln!("      report: {}", report.display());
         Ok(Done::Made)
     })
 }
