@@ -112,7 +112,7 @@ pub fn transport(
     // One type of stream, upgraded once, makes less code than an upgrade of each.
     let streams = super::upgraded(relay.or_transport(websocket::Transport), identity)?;
     let direct = direct::Transport::new(identity).waiting(WEBSOCKET_FIRST);
-    let direct = direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let direct = direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed();
     let all = streams.or_transport(direct).map(|output, _| output.into_inner()).boxed();
     Ok(super::timed_and_metered(all, meter))
 }
