@@ -122,7 +122,7 @@ pub(crate) type Signalling = peer::Behaviour;
 
 /// The address to listen on to be reached by other pages, if this one has WebRTC.
 pub(crate) fn listen_for_peers() -> Option<Multiaddr> {
-    openred_webrtc::is_supported().then(|| Multiaddr::from(Protocol::WebRTC))
+    openred_webrtc::is_supported().then(peer::listen_address)
 }
 
 /// Adds WebRTC with other pages to a transport that reaches them through relays.
