@@ -162,9 +162,9 @@ impl Rig {
         let circuit = relay.parse::<Multiaddr>().map_err(text)?.with(Protocol::P2pCircuit);
         let (done, accepted) = oneshot::channel();
         self.known.borrow_mut().reservation = Some(done);
-        let (listen, address, known) = (circuit.clone(), peer::LISTEN, self.known.clone());
+        let (listen, known) = (circuit.clone(), self.known.clone());
         self.order(move |swarm| {
-            for address in [listen, address.parse().expect("a multiaddr")] {
+            for address in [listen, peer::listen_address()] {
                 let _ = swarm.listen_on(address).inspect_err(|error| note(&known, format!("listen: {error}")));
             }
         });

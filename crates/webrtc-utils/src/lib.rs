@@ -35,6 +35,7 @@ mod dial;
 mod fingerprint;
 pub mod framing;
 pub mod noise;
+pub mod protobuf;
 pub mod sdp;
 pub mod state;
 mod stream;

@@ -4,7 +4,7 @@
 //! `<relay>/p2p-circuit/webrtc/p2p/<peer>` goes from the transport to the behaviour. That opens a stream of the
 //! signalling protocol on a relayed connection to the peer, which it makes if there is none, and sends the finished
 //! connection back to the pending dial. What a remote asks for on a relayed connection goes to the listener, which is
-//! there once the swarm listens on [`LISTEN`].
+//! there once the swarm listens on [`listen_address`].
 //!
 //! ```text
 //!   swarm.dial ─▶ Transport ── Dial ──▶ Behaviour ── stream on a circuit ─▶ negotiation
@@ -37,7 +37,7 @@ use std::{
 };
 
 use futures::channel::{mpsc, oneshot};
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 pub use self::{
     behaviour::{Behaviour, Event},
@@ -46,8 +46,11 @@ pub use self::{
 };
 use crate::{Error, Muxer};
 
-/// What a swarm listens on to be dialled. No other address of this form exists.
-pub const LISTEN: &str = "/webrtc";
+/// What a swarm listens on to be dialled, `/webrtc`. Made of its parts, because the reader of multiaddr text that libp2p
+/// has brings a hundred kilobytes of codecs into a page's module.
+pub fn listen_address() -> Multiaddr {
+    Protocol::WebRTC.into()
+}
 
 /// Negotiations under way that one peer has asked for. One, and one more that replaces it while it has not timed out.
 pub const MAX_PER_PEER: usize = 2;

@@ -117,7 +117,7 @@ pub fn transport(
     // One type of stream, upgraded once, makes less code than an upgrade of each.
     let streams = super::upgraded(relay.or_transport(websocket::Transport), identity)?;
     let direct = direct::Transport::new(identity).waiting(WEBSOCKET_FIRST);
-    let direct = direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let direct = direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed();
     let all = streams.or_transport(direct).map(|output, _| output.into_inner()).boxed();
     Ok(super::timed_and_metered(all, meter))
 }
@@ -127,7 +127,7 @@ pub(crate) type Signalling = peer::Behaviour;
 
 /// The address to listen on to be reached by other pages, if this one has WebRTC.
 pub(crate) fn listen_for_peers() -> Option<Multiaddr> {
-    openred_webrtc::is_supported().then(|| Multiaddr::from(Protocol::WebRTC))
+    openred_webrtc::is_supported().then(peer::listen_address)
 }
 
 /// Adds WebRTC with other pages to a transport that reaches them through relays.
