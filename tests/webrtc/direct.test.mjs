@@ -15,6 +15,27 @@ story('a page connects to a relay and is identified at once', async (world) => {
   console.log(`dial ${ms.toFixed(0)} ms`)
 })
 
+story('three hundred streams to a relay, one after the other and many at once', async (world) => {
+  const relay = await world.relay()
+  const page = await rigPage(world)
+  const answers = await page.evaluate(async ({ address, peer }) => {
+    await node.dial(address)
+    const identity = async () => {
+      const stream = await node.open(peer, '/ipfs/id/1.0.0')
+      const { length } = await stream.read()
+      await stream.close()
+      stream.drop()
+      return length
+    }
+    const lengths = []
+    for (let n = 0; n < 200; n++) lengths.push(await identity())
+    for (let n = 0; n < 4; n++) lengths.push(...await Promise.all(Array.from({ length: 25 }, identity)))
+    return lengths
+  }, { address: relay.address('webrtc-direct'), peer: relay.peerId })
+  assert.equal(answers.filter((length) => length > 100).length, 300)
+  await page.waitForFunction(() => rig.openChannels() < 10, undefined, { timeout: 5_000, polling: 50 })
+})
+
 story('a certificate that does not match is refused', async (world) => {
   const [relay, other] = [await world.relay(), await world.relay()]
   const certhash = (address) => /\/certhash\/([^/]+)/.exec(address)[1]

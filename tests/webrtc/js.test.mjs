@@ -65,6 +65,19 @@ story('ours dials a page of js-libp2p', async (world) => {
   assert.equal(same, true)
 })
 
+story('a peer that asks for a connection and says nothing', async (world) => {
+  const relay = await world.relay()
+  const ours = await rigPage(world, { timeout: 1_000 })
+  const { circuit } = await listen(ours, relay)
+  const theirs = await jsPage(world)
+  await theirs.evaluate(async (circuit) => {
+    // Two are waited for, the third is too many.
+    for (let n = 0; n < 3; n++) await js.openStream(node, circuit, '/webrtc-signaling/0.0.1')
+  }, circuit)
+  await noted(ours, 'failed: busy')
+  await noted(ours, 'failed: timeout')
+})
+
 story('signalling that makes no sense is refused with a reason', async (world) => {
   const relay = await world.relay()
   const ours = await rigPage(world)

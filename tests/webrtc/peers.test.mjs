@@ -1,7 +1,7 @@
 /** Browser to browser: two pages find a direct path with the help of one relay. */
 import assert from 'node:assert/strict'
 import { story } from '../lib/story.mjs'
-import { noted, rigPages } from './pages.mjs'
+import { listen, noted, rigPage, rigPages } from './pages.mjs'
 
 const MEGABYTE = 1024 * 1024
 
@@ -17,6 +17,17 @@ async function connected (world) {
   const connections = await caller.evaluate((peer) => node.connections().filter((line) => line.startsWith(peer)), peer)
   assert.deepEqual(connections, [`${peer} ${address}`])
   return { ...pages, own, ms }
+}
+
+/** Runs in a page before its own scripts: the first answer to an offer waits until `goOn()` is called. */
+function slowAnswer () {
+  const { createAnswer } = RTCPeerConnection.prototype
+  RTCPeerConnection.prototype.createAnswer = async function (...options) {
+    RTCPeerConnection.prototype.createAnswer = createAnswer
+    globalThis.answering = true
+    await new Promise((resolve) => { globalThis.goOn = resolve })
+    return createAnswer.apply(this, options)
+  }
 }
 
 story('two pages connect, and the circuit is not needed any more', async (world) => {
@@ -160,6 +171,55 @@ story('a page that goes away is noticed', async (world) => {
   const { caller, listener, own } = await connected(world)
   await caller.goto('about:blank')
   await noted(listener, `closed ${own}`, 15_000)
+})
+
+story('a stream that is not read is lost in the end, and no other', async (world) => {
+  const { caller, peer } = await connected(world)
+  const outcome = await caller.evaluate(async (peer) => {
+    const stream = await node.open(peer, '/rig/deaf')
+    return story.outcome(async () => {
+      for (let sent = 0; sent < 32; sent++) await stream.write(new Uint8Array(1024 * 1024))
+    })
+  }, peer)
+  assert.ok(outcome.real, 'thirty-two megabytes were taken by a peer that reads nothing')
+  const answer = await caller.evaluate(async (peer) => {
+    const stream = await node.open(peer, '/rig/all')
+    return (await stream.exchange(new Uint8Array(10))).length
+  }, peer)
+  assert.equal(answer, 10)
+})
+
+story('a relay that dies while two pages are talking about their connection', async (world) => {
+  const relay = await world.relay()
+  const caller = await rigPage(world)
+  const listener = await rigPage(world, { init: slowAnswer })
+  const { address, peer } = await listen(listener, relay)
+  const own = await caller.evaluate(() => node.peerId)
+  const dialled = caller.evaluate((address) => story.outcome(() => node.dial(address)), address)
+  await listener.waitForFunction(() => globalThis.answering === true, undefined, { polling: 20 })
+  await relay.kill()
+  await listener.evaluate(() => globalThis.goOn())
+  // Each sees the relay go in its own time.
+  const outcome = await dialled
+  assert.match(outcome.message, /ended the conversation|not connected in time|Timeout|no signalling/)
+  await noted(listener, `incoming from ${own} failed`, 40_000)
+  await relay.restart()
+  const again = await listen(listener, relay)
+  assert.equal(await caller.evaluate((address) => node.dial(address), again.address), peer)
+}, { ms: 90_000 })
+
+story('a page that goes away while it connects', async (world) => {
+  const relay = await world.relay()
+  const listener = await rigPage(world, { init: slowAnswer, timeout: 2_000 })
+  const { address, peer } = await listen(listener, relay)
+  const caller = await rigPage(world)
+  caller.evaluate((address) => node.dial(address), address).catch(() => {})
+  await listener.waitForFunction(() => globalThis.answering === true, undefined, { polling: 20 })
+  await caller.goto('about:blank')
+  await listener.evaluate(() => globalThis.goOn())
+  await noted(listener, 'failed: timeout')
+  const other = await rigPage(world)
+  assert.equal(await other.evaluate((address) => node.dial(address), address), peer)
 })
 
 story('dials of the same page at once, in both directions', async (world) => {

@@ -1,12 +1,12 @@
 //! A libp2p node for a page, made to show what the WebRTC transports do: the page dials, opens streams and is told
 //! everything, with no policy between. Its only other transport is the circuit relay.
 //!
-//! Streams of three protocols are served: `/rig/echo` gives back what comes as it comes, `/rig/all` when all of it has
-//! come, and `/rig/note` notes how the stream ended.
+//! Streams of four protocols are served: `/rig/echo` gives back what comes as it comes, `/rig/all` when all of it has
+//! come, `/rig/note` notes how the stream ended, and `/rig/deaf` never reads.
 
 #![cfg(target_family = "wasm")]
 
-use std::{cell::RefCell, collections::HashMap, error::Error, io, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, error::Error, future, io, rc::Rc, time::Duration};
 
 use futures::{
     AsyncReadExt, AsyncWriteExt, FutureExt, StreamExt,
@@ -30,6 +30,7 @@ use wasm_bindgen_futures::spawn_local;
 const ECHO: StreamProtocol = StreamProtocol::new("/rig/echo");
 const ALL: StreamProtocol = StreamProtocol::new("/rig/all");
 const NOTE: StreamProtocol = StreamProtocol::new("/rig/note");
+const DEAF: StreamProtocol = StreamProtocol::new("/rig/deaf");
 
 /// Bytes read at once.
 const PIECE: usize = 16 * 1024;
@@ -106,7 +107,7 @@ impl Rig {
         let swarm = Swarm::new(transport, behaviour, me, config);
         let control = swarm.behaviour().streams.new_control();
         let known = Rc::<RefCell<Known>>::default();
-        for protocol in [ECHO, ALL, NOTE] {
+        for protocol in [ECHO, ALL, NOTE, DEAF] {
             spawn_local(serve(control.clone(), protocol, known.clone()));
         }
         let (orders, received) = mpsc::unbounded();
@@ -161,9 +162,9 @@ impl Rig {
         let circuit = relay.parse::<Multiaddr>().map_err(text)?.with(Protocol::P2pCircuit);
         let (done, accepted) = oneshot::channel();
         self.known.borrow_mut().reservation = Some(done);
-        let (listen, address, known) = (circuit.clone(), peer::LISTEN, self.known.clone());
+        let (listen, known) = (circuit.clone(), self.known.clone());
         self.order(move |swarm| {
-            for address in [listen, address.parse().expect("a multiaddr")] {
+            for address in [listen, peer::listen_address()] {
                 let _ = swarm.listen_on(address).inspect_err(|error| note(&known, format!("listen: {error}")));
             }
         });
@@ -302,6 +303,7 @@ async fn serve(mut control: libp2p_stream::Control, protocol: StreamProtocol, kn
             let ended = match protocol.as_ref() {
                 "/rig/echo" => echo(stream).await,
                 "/rig/note" => drain(stream).await,
+                "/rig/deaf" => hold(stream).await,
                 _ => give_back_all(stream).await,
             };
             match ended {
@@ -332,6 +334,11 @@ async fn give_back_all(mut stream: Stream) -> io::Result<usize> {
     stream.write_all(&bytes).await?;
     stream.close().await?;
     Ok(bytes.len())
+}
+
+async fn hold(stream: Stream) -> io::Result<usize> {
+    let _held = stream;
+    future::pending().await
 }
 
 async fn drain(mut stream: Stream) -> io::Result<usize> {

@@ -67,9 +67,11 @@ impl fmt::Display for RelayAddress {
     }
 }
 
-/// Whether the address leads through a relay.
+/// Whether the address leads through a relay. That of a browser, with `/webrtc` behind the circuit, does not: the relay only
+/// helps two browsers to find a direct path.
 pub fn is_relayed(address: &Multiaddr) -> bool {
-    address.iter().any(|protocol| protocol == Protocol::P2pCircuit)
+    let last = address.iter().filter(|protocol| matches!(protocol, Protocol::P2pCircuit | Protocol::WebRTC)).last();
+    last == Some(Protocol::P2pCircuit)
 }
 
 /// Whether the address only means something near the machine it is used on: loopback, private and link-local addresses,
@@ -83,28 +85,6 @@ pub fn is_private(address: &Multiaddr) -> bool {
             ["localhost", "local"].contains(&host.rsplit('.').next().unwrap_or_default())
         }
         _ => false,
-    }
-}
-
-/// The part of the world's addresses that an address belongs to, so that what one operator holds can be told from what
-/// many hold: an IPv4 /16, an IPv6 /32 (what go-libp2p's diversity filter takes where it does not know the provider), or
-/// the last two labels of a name. Private addresses have none.
-pub fn group(address: &Multiaddr) -> Option<Vec<u8>> {
-    if is_private(address) {
-        return None;
-    }
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.octets()[..2].to_vec()),
-        Protocol::Ip6(ip) => match ip.to_ipv4_mapped() {
-            Some(ip) => Some(ip.octets()[..2].to_vec()),
-            None => Some(ip.octets()[..4].to_vec()),
-        },
-        Protocol::Dns(host) | Protocol::Dns4(host) | Protocol::Dns6(host) => {
-            let host = host.trim_end_matches('.').to_ascii_lowercase();
-            let start = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
-            Some(host.as_bytes()[start..].to_vec())
-        }
-        _ => None,
     }
 }
 

@@ -41,8 +41,8 @@ pub struct Config {
     pub relay_links: usize,
     /// Links to DHT servers that are kept although nobody uses them, and how many are too many in any case. Lookups make
     /// links, and links make lookups fast; each costs a ping in seconds. A relay: a lookup's twenty neighbours and two in each
-    /// of a large network's ten far buckets, up to three times that (Kubo's marks are 32 and 96). A client: as few as leave
-    /// most lookups a near start; twice a lookup's α and half as many again while it looks around.
+    /// of a large network's ten far buckets, up to three times that (Kubo's marks are 32 and 96). A client: as many as
+    /// a lookup asks at once, and twice that while it looks around.
     pub links: (usize, usize),
     /// Time for one attempt to reach a relay, from dial to identification. A WAN handshake takes five round trips.
     pub join_attempt: Duration,
@@ -64,7 +64,7 @@ pub struct Config {
     /// the loss of most of them within two.
     pub watch: Duration,
     /// Values a second that a server gives to those that should hold them too when its neighbourhood is another. Most
-    /// are below 1 KiB, so this is some 200 kB/s for at most a few minutes, and a tenth of a full store in a minute; a guess.
+    /// are below 1 KiB, so this is some 200 kB/s for at most a few minutes, and a tenth of a full store in a minute; a guess. Zero gives nothing.
     pub repair_rate: u32,
     /// How often holders of an offer of this node are asked whether they still hold it, the offers taking turns. Each time
     /// costs three requests. Three offers are looked at within the minute in which a broken network must be mended.
@@ -110,7 +110,7 @@ impl Config {
             dial_private: true,
             reservations: 2,
             relay_links: if relay { 16 } else { 3 },
-            links: if relay { (40, 128) } else { (12, 32) },
+            links: if relay { (40, 128) } else { (10, 20) },
             join_attempt: Duration::from_secs(5),
             join_backoff: (Duration::from_millis(500), Duration::from_secs(30)),
             dial_timeout: Duration::from_secs(5),

@@ -1,26 +1,44 @@
 //! The distributed hash table: our own Kademlia, wire-compatible with libp2p's.
 //!
-//! Three things happen here. *Lookups* walk to a key ([`query`]) and gather the values found on the way. *Placements* walk
-//! to a key and store something at the closest holders, until a write quorum of them has acknowledged it. *Serving* answers
-//! other peers from the [`store`] and the routing [`table`], if this node is a relay.
+//! What happens here, and where:
 //!
-//! After a value lookup, holders that answered with less than the union of all answers are sent that union ("repair").
-//! A peer that let its patience run out is a *suspect*: it is still asked, and never waited for while others answer. Values
-//! go to slow holders too, and again nobody waits for them.
+//! - *Lookups* walk to a key ([`query`]) and gather the values found on the way (`lookups.rs`). Holders that answered with
+//!   less than the union of all answers are sent that union.
+//! - *Placements* walk to a key and store something at the closest holders, until a write quorum of them has acknowledged it
+//!   (`placements.rs`). Placements that are due together share walks (`neighbourhood.rs`).
+//! - *Serving* answers other peers from the [`store`] and the routing [`table`], if this node is a relay (`serving.rs`),
+//!   within a quota for each peer (`quota.rs`).
+//! - *Watching*: a relay asks its nearest neighbours in turn whether they are there (`watch.rs`), and when others live near
+//!   it than did, it gives the values it holds to those that should hold them (`replication.rs`).
+//! - *Probes* ask holders for a provider whether they still hold its offer (`probes.rs`).
 //!
-//! Bounds: requests are bounded by lookups and placements times `k`; both by the callers' own limits.
+//! A peer that let its patience run out (`patience.rs`) is a *suspect*: it is asked while a link to it stands, and never
+//! waited for while others answer; without a link it is not dialled again for some seconds unless nobody else is left. Values
+//! go to slow holders too, and again nobody waits for them. A silent peer is listened to for a while after the walk that
+//! asked it has ended, because its silence is what removes it from the table.
+//!
+//! **What libp2p-kad does, and what is ours.** The messages, k-buckets, XOR distance, k = 20, α = 10, closest peers in every
+//! answer and the check before a peer enters the table are Kademlia's and libp2p's. Ours, because libp2p-kad cannot be
+//! configured to it: time limits learned from each peer's answers where it waits 10 s; an end of the walk by the closest
+//! peers that can be *reached*; parallelism that grows with silence; doubt of servers that name ghosts; address groups in
+//! buckets; acknowledgement after verification; repair of stale holders; a neighbourhood that is watched, and values that
+//! move within seconds of a loss where it republishes every 22 hours; shared walks; quotas.
+//!
+//! Bounds: requests in flight are bounded by lookups and placements times `k`, by the neighbours, by the pushes of one sweep
+//! and by one listened-to request a suspect; lookups and placements by the callers' own limits.
 
 pub mod key;
 pub mod query;
 pub mod store;
 pub mod table;
 
-mod diversity;
+pub(crate) mod diversity;
 mod lookups;
 mod neighbourhood;
 pub(crate) mod patience;
 mod placements;
 mod probes;
+mod quota;
 mod replication;
 mod serving;
 mod watch;
@@ -42,6 +60,7 @@ use lookups::Lookup;
 use patience::{Dials, Estimate};
 use placements::Placement;
 use probes::Probe;
+use quota::Quota;
 use replication::Replication;
 use store::Store;
 use table::Table;
@@ -89,13 +108,15 @@ pub(crate) enum Want {
 pub(crate) enum News {
     /// Verified records were found.
     Bundle(LookupId, Bundle),
+    /// Verified records came after their walk had ended, and how long they took.
+    Late(Bundle, Duration),
     /// Verified addresses were found.
     Addresses(LookupId, SignedPeerRecord),
     /// A lookup's first answer from this peer has come, with or without a value.
     Answer(PeerId),
     /// A lookup has ended.
     LookedUp(LookupId, Walk),
-    /// A placement reached its write quorum, or ended without one; these hold it so far.
+    /// A placement reached its write quorum, or ended without one; these were asked.
     Placed(PlacementId, Placed, Vec<PeerAddresses>),
     /// A probe has ended.
     Probed(ProbeId, Probed),
@@ -189,6 +210,7 @@ pub(crate) struct Dht {
     dials: Dials,
     watch: Watch,
     replication: Replication,
+    quota: Quota,
     /// The time of the fact that is being handled.
     elapsed: Duration,
     counters: Counters,
@@ -211,6 +233,7 @@ impl Dht {
             dials: Dials::default(),
             watch: Watch::default(),
             replication: Replication::default(),
+            quota: Quota::new(),
             elapsed: Duration::ZERO,
             counters: Counters::default(),
             news: VecDeque::new(),
@@ -293,7 +316,7 @@ impl Dht {
         match Response::decode(&request.request, message) {
             Ok(response) => match request.purpose {
                 Purpose::Lookup(lookup) => self.lookup_answered(cx, lookup, request.peer, response),
-                Purpose::Placement(placement) => self.placement_answered(placement, id, Some(request.peer)),
+                Purpose::Placement(placement) => self.placement_answered(placement, id, true),
                 Purpose::Probe(probe) => {
                     let value = match &response {
                         Response::GetValue { value, .. } => value.as_deref(),
@@ -301,12 +324,13 @@ impl Dht {
                     };
                     self.probe_answered(cx, probe, id, request.peer, Some(value));
                 }
+                Purpose::Courtesy => self.answered_late(cx, &request.request, response, took),
                 Purpose::Watch => {
                     if let Response::FindNode { closer } = response {
                         self.neighbour_answered(cx, closer);
                     }
                 }
-                Purpose::Push | Purpose::Courtesy => {}
+                Purpose::Push => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
@@ -320,7 +344,7 @@ impl Dht {
     pub(crate) fn sent(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else { return };
         if let Purpose::Placement(placement) = request.purpose {
-            self.placement_answered(placement, id, Some(request.peer));
+            self.placement_answered(placement, id, true);
         }
         self.advance(cx);
     }
@@ -386,7 +410,7 @@ impl Dht {
                     lookup.query.failed(&peer);
                 }
             }
-            Purpose::Placement(placement) => self.placement_answered(placement, id, None),
+            Purpose::Placement(placement) => self.placement_answered(placement, id, false),
             Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
             Purpose::Watch => self.neighbour_failed(cx),
             Purpose::Push | Purpose::Courtesy => {}

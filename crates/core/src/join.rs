@@ -30,6 +30,7 @@ use crate::{
     bootstrap::{BootstrapList, MAX_ENTRIES},
     boundary::{ConnectionId, DialFailure, DialId, Output},
     context::Context,
+    dht::diversity::Group,
     event::JoinStage,
     links::Peer,
     map::{Map, Set},
@@ -127,7 +128,7 @@ impl Join {
     fn add(&mut self, cx: &mut Context<'_>, new: Vec<Attempt>, by_lot: bool) {
         let mut peers: Set<PeerId> = Set::new();
         let mut addresses: Set<Multiaddr> = Set::new();
-        let mut groups: Map<(Source, Vec<u8>), usize> = Map::new();
+        let mut groups: Map<(Source, Group), usize> = Map::new();
         for known in &self.attempts {
             peers.extend(known.expected);
             addresses.extend(known.addresses.iter().cloned());

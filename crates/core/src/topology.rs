@@ -2,9 +2,9 @@
 //!
 //! - **Company.** A node stays connected to [`Config::relay_links`] servers, chosen from the routing table so that they
 //!   differ in region, address group and part of the key space ([`worth`]).
-//! - **Refreshing.** The neighbourhood of the own position is looked up after every change, by relays soon and then ever more
-//!   rarely, up to [`Config::refresh`]. A relay looks up one far part of the key space each time, too. Several links lost within
-//!   [`WINDOW`] are *churn*: the lookup happens at once.
+//! - **Refreshing.** The neighbourhood of the own position is looked up when the node joins, by relays soon again and then
+//!   ever more rarely, up to [`Config::refresh`]; a relay looks up one far part of the key space each time, too, if it knows
+//!   no bucketful there. Several links lost within [`WINDOW`] are *churn*: that begins anew at once.
 //! - **The lost.** Peers that vanished are dialled again for a day ([`lost`]). When one comes back, both sides look their
 //!   neighbourhoods up at once, so that two halves of a network merge their tables; the DHT then merges the values.
 //! - **Tidying.** Of more links than [`Config::links`] says the least valuable are closed, those beyond the low mark when
@@ -30,12 +30,13 @@ use crate::{
     boundary::{ConnectionId, Output},
     config::Role,
     context::{Context, relay_of},
-    dht::{Dht, LookupId, Want, key::Position},
+    dht::{Dht, LookupId, Want, key::Position, table::BUCKET},
     event::Path,
     join::Join,
     links::Link,
     open::Openings,
     reservations::Reservations,
+    wire::kad::PeerAddresses,
 };
 
 /// Time between two attempts to find company: a relay that restarts is back in seconds. A guess.
@@ -124,7 +125,7 @@ impl Topology {
     }
 
     /// A peer has identified itself as a server of this network, or as something else; true if a part of the network is back
-    /// with it: several lost ones return, or in a network of a few, one.
+    /// with it: several lost ones return.
     pub(crate) fn identified(
         &mut self,
         cx: &mut Context<'_>,
@@ -156,7 +157,7 @@ impl Topology {
             count if count > low => self.tidy_in(cx, UNUSED),
             _ => {}
         }
-        back && (self.returns.len() >= RETURNS || servers(cx) <= RETURNS)
+        back && self.returns.len() >= RETURNS
     }
 
     /// A further link to a connected peer stands.
@@ -173,25 +174,21 @@ impl Topology {
 
     /// A server has lost its last link, which was this one.
     pub(crate) fn disconnected(&mut self, cx: &mut Context<'_>, peer: PeerId, link: &Link, addresses: Vec<Multiaddr>) {
-        if link.released {
+        // A link that the other side made and ended was given back, for all that is known here.
+        if link.released || !(link.outbound || link.is_silent()) {
             return;
         }
         let elapsed = cx.now.elapsed;
-        if link.outbound || link.is_silent() {
-            let lived = elapsed.saturating_sub(link.since.elapsed);
-            let direct = addresses.into_iter().filter(|address| cx.config.may_dial(address)).collect();
-            self.lost.add(peer, direct, lived, elapsed, cx.rng);
-        }
+        let lived = elapsed.saturating_sub(link.since.elapsed);
+        let direct = addresses.into_iter().filter(|address| cx.config.may_dial(address)).collect();
+        self.lost.add(peer, direct, lived, elapsed, cx.rng);
         count(&mut self.losses, elapsed);
         let links = servers(cx);
-        let churn = self.losses.len() >= CHURN.0.max(links / CHURN.1);
-        if churn {
+        // A single loss is the neighbour watch's affair.
+        if self.losses.len() >= CHURN.0.max(links / CHURN.1) {
             self.losses.clear();
             self.company_at = elapsed;
             self.changed(cx, Duration::ZERO);
-        } else if cx.config.role == Role::Relay || links < cx.config.relay_links {
-            let soon = REFRESH_SOON.mul_f64(0.5 + 0.5 * cx.rng.f64());
-            self.changed(cx, soon);
         }
     }
 
@@ -227,6 +224,11 @@ impl Topology {
         true
     }
 
+    /// Whether a peer has vanished and is looked for.
+    pub(crate) fn seeks(&self, peer: &PeerId) -> bool {
+        self.lost.contains(peer)
+    }
+
     /// How many peers are looked for.
     pub(crate) fn lost(&self) -> usize {
         self.lost.len()
@@ -248,9 +250,14 @@ impl Topology {
         self.refresh_at = None;
         self.refreshed_at = Some(cx.now.elapsed);
         self.refreshing = Some(dht.look_up(cx, cx.local.to_bytes(), Want::Closest));
-        if cx.config.role == Role::Relay && dht.table.len() > crate::dht::table::BUCKET {
-            self.far = (self.far + 1) % FAR_BUCKETS;
+        if cx.config.role == Role::Relay && dht.table.len() > BUCKET {
             let (local, bucket) = (Position::of_peer(&cx.local), FARTHEST - self.far);
+            self.far = (self.far + 1) % FAR_BUCKETS;
+            let of_bucket =
+                |known: &&PeerAddresses| local.distance(&Position::of_peer(&known.peer)).bucket() == Some(bucket);
+            if dht.table.peers().filter(of_bucket).count() >= BUCKET {
+                return;
+            }
             let key = (0..DRAWS).map(|_| cx.rng.u128(..).to_be_bytes());
             let mut key = key.filter(|key| local.distance(&Position::of(key)).bucket() == Some(bucket));
             if let Some(key) = key.next() {

@@ -32,7 +32,7 @@ use libp2p::{
 };
 use openred_core::{
     ConnectionId, DialFailure, DialId, Error, FetchId, InboundId, Input, OpId, OpenId, Outcome, Output, RequestId,
-    Response, event::Path, map::Map, wire,
+    Response, address::is_relayed, event::Path, map::Map, wire,
 };
 
 pub(crate) use self::carried::Carried;
@@ -473,13 +473,13 @@ impl Driver {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.books.next_id += 1;
                 let connection = ConnectionId(self.books.next_id);
-                let relayed = endpoint.is_relayed();
+                let address = translate::remote_address(&endpoint, peer_id);
+                let relayed = is_relayed(&address);
                 let path = if relayed { Path::Relayed } else { Path::Direct };
                 let known = Connection { swarm: connection_id, peer: peer_id, path, streams: 0 };
                 self.books.connections.insert(connection, known);
                 self.books.by_swarm.insert(connection_id, connection);
                 let dial = self.books.dials.remove(&connection_id);
-                let address = translate::remote_address(&endpoint, peer_id);
                 self.parts.shared.tell(Input::Connected { peer: peer_id, connection, address, relayed, dial });
                 return self.carries_nothing_yet(connection);
             }

@@ -25,13 +25,14 @@ use std::{
 
 use futures::{AsyncRead, AsyncWrite, FutureExt, ready};
 use libp2p::{
-    PeerId, Transport,
+    Multiaddr, PeerId, Transport,
     core::{
-        StreamMuxer,
+        ConnectedPoint, StreamMuxer,
         muxing::{StreamMuxerBox, StreamMuxerEvent, SubstreamBox},
         transport::Boxed,
     },
 };
+use openred_core::address::is_relayed;
 
 use self::bucket::Bucket;
 use crate::platform::{self, Sleep};
@@ -76,7 +77,7 @@ impl Meter {
     pub(crate) fn measure(&self, transport: Boxed<(PeerId, StreamMuxerBox)>) -> Boxed<(PeerId, StreamMuxerBox)> {
         let meter = self.clone();
         transport
-            .map(move |(peer, muxer), endpoint| match endpoint.is_relayed() {
+            .map(move |(peer, muxer), endpoint| match is_relayed(way(&endpoint)) {
                 true => (peer, muxer),
                 false => (peer, StreamMuxerBox::new(Measured { inner: muxer, meter })),
             })
@@ -88,6 +89,14 @@ impl Meter {
             let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
             bucket.charge(platform::elapsed(), bytes);
         }
+    }
+}
+
+/// The address that tells whether a connection goes through a relay.
+fn way(endpoint: &ConnectedPoint) -> &Multiaddr {
+    match endpoint {
+        ConnectedPoint::Dialer { address, .. } => address,
+        ConnectedPoint::Listener { local_addr, .. } => local_addr,
     }
 }
 

@@ -94,8 +94,10 @@ impl Node {
         let fetcher = platform::Fetcher::new(&mut platform);
         let transport = platform::transport(&identity, relay_transport, platform, &meter)
             .map_err(|error| Error::Unsupported(format!("the transports cannot be set up: {error}")))?;
+        let (transport, signalling) = platform::with_peers(transport, &meter);
         let protocols = Protocols::new(&config.network);
-        let behaviour = Behaviour::new(&identity, &config.network, relay_client, limits.as_ref(), protocols.clone());
+        let behaviour =
+            Behaviour::new(&identity, &config.network, relay_client, signalling, limits.as_ref(), protocols.clone());
         let settings = platform::executor_config().with_idle_connection_timeout(IDLE);
         let swarm = Swarm::new(transport, behaviour, peer_id, settings);
 
@@ -120,6 +122,10 @@ impl Node {
         });
         for address in config.announce {
             driver.announce(address);
+        }
+        if let Some(address) = platform::listen_for_peers() {
+            // It has no address of its own that would be bound.
+            drop(driver.listen(address));
         }
         let bound = listen.into_iter().map(|address| driver.listen(address)).collect();
         let inner = Inner {

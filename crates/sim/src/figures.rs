@@ -11,7 +11,7 @@ mod sample;
 use report::Table;
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scale {
     /// Small networks and few trials: a look within a minute.
     Quick,
@@ -19,17 +19,19 @@ pub enum Scale {
     Full,
 }
 
-/// A figure: the word by which it is asked for, and what measures it.
-pub type Figure = (&'static str, fn(Scale) -> Table);
+/// A figure: the word by which it is asked for, the smallest scale at which it is part of all, and what measures it.
+pub type Figure = (&'static str, Scale, fn(Scale) -> Table);
 
 /// Every figure.
-pub const FIGURES: [Figure; 6] = [
-    ("join", join::table),
-    ("recovery", cuts::recovery),
-    ("cuts", cuts::table),
-    ("loss", loss::table),
-    ("churn", churn::table),
-    ("lookups", lookups::table),
+pub const FIGURES: [Figure; 8] = [
+    ("join", Scale::Quick, join::table),
+    ("recovery", Scale::Quick, cuts::recovery),
+    ("cuts", Scale::Quick, cuts::table),
+    ("loss", Scale::Quick, loss::table),
+    ("churn", Scale::Quick, churn::table),
+    ("lookups-1000", Scale::Quick, lookups::thousand),
+    ("lookups-10000", Scale::Full, lookups::ten_thousand),
+    ("lookups-100000", Scale::Full, lookups::hundred_thousand),
 ];
 
 /// Resident memory of this process in bytes, where the system tells.

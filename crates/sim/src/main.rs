@@ -82,16 +82,16 @@ fn figures(arguments: &[String]) -> Result<bool, String> {
             "--quick" => scale = Scale::Quick,
             "--json" => json = Some(arguments.next().ok_or("--json: a file name must follow")?),
             option if option.starts_with('-') => return Err(format!("{option}: no such option\n\n{USAGE}")),
-            name if FIGURES.iter().any(|(known, _)| *known == name) => names.push(name),
+            name if FIGURES.iter().any(|(known, ..)| *known == name) => names.push(name),
             name => {
-                let known: Vec<_> = FIGURES.iter().map(|(known, _)| *known).collect();
+                let known: Vec<_> = FIGURES.iter().map(|(known, ..)| *known).collect();
                 return Err(format!("{name}: no such figure; there are {}", known.join(", ")));
             }
         }
     }
     let mut tables = Vec::new();
-    for (name, measure) in FIGURES {
-        if names.is_empty() || names.contains(&name) {
+    for (name, least, measure) in FIGURES {
+        if names.contains(&name) || (names.is_empty() && scale >= least) {
             let table = measure(scale);
             println!("{}", table.text());
             tables.push(table.json());

@@ -50,7 +50,9 @@ fn every_layer_says_what_it_did() {
     let story = net.machine(bob).explain_find(&"chess".parse().expect("a name")).expect("it was looked for");
     assert_eq!((story.code, story.layer, story.records), ("FOUND", Some(Layer::Dht), 1));
     assert!(story.reason().contains("dht"), "{}", story.reason());
-    net.find(bob, "go");
+    let nobody = net.find(bob, "go");
+    let reason = layer(&nobody, Layer::Directory).outcome.reason().unwrap_or_default();
+    assert!(reason.contains("linked"), "who answered in the DHT is not asked over HTTP as well: {reason}");
     let story = net.machine(bob).explain_find(&"go".parse().expect("a name")).expect("it was looked for");
     assert_eq!((story.code, story.layer), ("NOBODY", None));
     assert!(net.machine(bob).explain_find(&"checkers".parse().expect("a name")).is_none());
@@ -95,7 +97,7 @@ fn an_old_answer_joins_when_the_network_is_silent() {
     let found = format!("{:?}", net.wait(order).expect("it is remembered"));
     assert!(found.contains("layer: Some(Cache)"), "{found}");
     let took = net.took(order).expect("answered");
-    assert!(took >= 60.ms() && took < 150.ms(), "{took:?}: the budget, and as long again to settle");
+    assert!(took >= 60.ms() && took < 100.ms(), "{took:?}: the budget, and a while to settle");
     net.heal();
     net.run_for(30.s());
     let found = net.ask(bob, "chess");
@@ -115,20 +117,22 @@ fn what_comes_after_the_answer_is_there_the_next_time() {
         net.join(id).expect("relays are there");
     }
     net.run_for(10.s());
-    // Each side of a cut has an offer that the other has not.
-    net.partition(&[far, carol]);
-    let orders = [net.provide(alice, "chess"), net.provide(carol, "chess")];
-    net.run_for(5.s());
-    let stored = orders.into_iter().filter(|order| net.answer(*order).is_some_and(|outcome| outcome.is_ok())).count();
-    assert!(stored >= 1, "one side at least has a quorum of its own");
+    // What carol offers reaches the far relay alone, and goes no further.
+    for near in [a, b] {
+        net.cut(carol, near);
+        net.cut(far, near);
+    }
+    let order = net.provide(alice, "chess");
+    net.wait(order).expect("two of three are a quorum");
+    net.provide(carol, "chess");
+    net.run_for(2.s());
     net.latency.between(bob, far, 400.ms());
-    net.heal();
     let first = net.ask(bob, "chess");
+    assert_eq!(net.providers_of(&first), [alice], "the far relay is not waited for");
     net.run_for(3.s());
     let second = net.find(bob, "chess");
     assert_eq!(second.layer, Some(Layer::Cache), "nobody was asked");
-    let providers = net.providers_of(&second);
-    assert!(providers.contains(&alice) && providers.contains(&carol), "{providers:?}, at first {first:?}");
+    assert_eq!(net.providers_of(&second), [alice, carol]);
 }
 
 #[test]

@@ -28,14 +28,14 @@ fn linked(net: &Net, id: NodeId) -> Vec<NodeId> {
 #[test]
 fn links_of_lookups_are_given_back_and_stay_away() {
     let mut net = Net::new(1);
-    let relays = relays(&mut net, 40);
+    let relays = relays(&mut net, 30);
     let alice = net.client(&relays[3..5]);
     net.join(alice).expect("relays are there");
-    for name in 0..30 {
+    for name in 0..12 {
         net.find(alice, &format!("name-{name}"));
     }
     let busy = linked(&net, alice).len();
-    assert!(busy > 20, "{busy} links: the walks reach most of forty relays");
+    assert!(busy > 20, "{busy} links: the walks reach most of thirty relays");
     net.run_for(3.mins());
     let quiet = linked(&net, alice);
     assert!((3..=16).contains(&quiet.len()), "{} links are left", quiet.len());
@@ -90,10 +90,10 @@ fn of_two_links_to_a_provider_one_stays_and_its_streams_live() {
 
 #[test]
 fn a_network_that_loses_a_third_at_once_is_whole_within_half_a_minute() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut net = Net::new(seed);
-        let relays = relays(&mut net, 30);
-        let clients: Vec<_> = (0..6).map(|index| net.client(&relays[index * 5..index * 5 + 3])).collect();
+        let relays = relays(&mut net, 24);
+        let clients: Vec<_> = (0..4).map(|index| net.client(&relays[index * 5..index * 5 + 3])).collect();
         net.run_for(30.s());
         let dead: Vec<NodeId> = relays.iter().copied().step_by(3).collect();
         let live: Vec<NodeId> = relays.iter().copied().filter(|relay| !dead.contains(relay)).collect();
@@ -102,7 +102,7 @@ fn a_network_that_loses_a_third_at_once_is_whole_within_half_a_minute() {
         let whole = |net: &Net| {
             live.iter().all(|relay| {
                 let linked = linked(net, *relay);
-                linked.len() >= 16 && linked.iter().all(|other| net.is_alive(*other))
+                linked.len() >= 15 && linked.iter().all(|other| net.is_alive(*other))
             }) && clients.iter().all(|client| {
                 let linked = linked(net, *client);
                 linked.len() >= 3 && linked.iter().all(|other| net.is_alive(*other)) && net.is_ready(*client)
@@ -110,7 +110,7 @@ fn a_network_that_loses_a_third_at_once_is_whole_within_half_a_minute() {
         };
         assert!(net.run_until(60.s(), whole), "seed {seed}: it never recovers");
         let took = net.now() - died;
-        println!("seed {seed}: a third of 30 relays fell silent; links are whole after {took:?}");
+        println!("seed {seed}: a third of 24 relays fell silent; links are whole after {took:?}");
         assert!(took < 30.s(), "seed {seed}: {took:?}");
     }
 }

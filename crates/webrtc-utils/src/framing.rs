@@ -10,8 +10,9 @@
 mod tests;
 
 use bytes::{Buf, Bytes, BytesMut};
-use prost::Message as _;
 use thiserror::Error;
+
+use crate::protobuf::{self, NotProtobuf};
 
 /// The longest frame, length prefix included, in bytes. Source: the specification.
 pub const MAX_MSG_LEN: usize = 16 * 1024;
@@ -59,21 +60,17 @@ pub enum FrameError {
     Length(#[from] unsigned_varint::decode::Error),
     /// What the length announced is not the protobuf message.
     #[error("a message is not protobuf: {0}")]
-    Protobuf(#[from] prost::DecodeError),
+    Protobuf(#[from] NotProtobuf),
 }
 
 /// The frame of `flag` alone.
 pub fn encode_flag(flag: Flag) -> Bytes {
-    encode(Proto { flag: Some(flag.number()), message: None })
+    protobuf::encode(Some(flag.number()), None).into()
 }
 
 /// The frame of `data` alone. It is at most [`MAX_SENT_LEN`] bytes long if the data is at most [`MAX_DATA_LEN`].
 pub fn encode_data(data: Bytes) -> Bytes {
-    encode(Proto { flag: None, message: Some(data) })
-}
-
-fn encode(message: Proto) -> Bytes {
-    message.encode_length_delimited_to_vec().into()
+    protobuf::encode(None, Some(&data)).into()
 }
 
 /// Finds the messages in the bytes of a data channel.
@@ -108,23 +105,18 @@ impl Decoder {
             return Ok(None);
         }
         let prefix = self.buffer.len() - rest.len();
-        let message = Proto::decode(&self.buffer[prefix..prefix + length])?;
+        let (flag, data) = protobuf::decode(&self.buffer[prefix..prefix + length])?;
+        let message = Message {
+            flag: flag.and_then(Flag::from_number),
+            data: data.map(Bytes::copy_from_slice).unwrap_or_default(),
+        };
         self.buffer.advance(prefix + length);
         if self.buffer.is_empty() {
             // An idle stream keeps no memory.
             self.buffer = BytesMut::new();
         }
-        Ok(Some(Message { flag: message.flag.and_then(Flag::from_number), data: message.message.unwrap_or_default() }))
+        Ok(Some(message))
     }
-}
-
-/// The message of the specification, `webrtc.pb.Message`.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Proto {
-    #[prost(uint64, optional, tag = "1")]
-    flag: Option<u64>,
-    #[prost(bytes = "bytes", optional, tag = "2")]
-    message: Option<Bytes>,
 }
 
 impl Flag {

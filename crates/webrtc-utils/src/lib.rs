@@ -10,9 +10,10 @@
 //! message over 8 KiB, for a clone of a `PollDataChannel` forgets how long its read buffer was to be.
 //!
 //! It is written from the specification and from what libp2p-webrtc calls; it shares no code with the published one.
-//! A release of `libp2p-webrtc-utils` that answers `FIN`, drains what arrives after a stream was dropped and closes
-//! its data channels makes it unnecessary: then the entry under `[patch.crates-io]` goes, and this folder with it,
-//! but for [`framing`] and [`state`] if our own browser transport uses them.
+//! Our own transports in the browser, `openred-webrtc`, stand on it too: streams, handshake and SDP are the same code at
+//! both ends. A release of `libp2p-webrtc-utils` that answers `FIN`, drains what arrives after a stream was dropped and
+//! closes its data channels makes the entry under `[patch.crates-io]` unnecessary; then this crate can have a name of
+//! its own.
 //!
 //! # How it works
 //!
@@ -34,6 +35,7 @@ mod dial;
 mod fingerprint;
 pub mod framing;
 pub mod noise;
+pub mod protobuf;
 pub mod sdp;
 pub mod state;
 mod stream;

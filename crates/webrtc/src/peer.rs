@@ -4,7 +4,7 @@
 //! `<relay>/p2p-circuit/webrtc/p2p/<peer>` goes from the transport to the behaviour. That opens a stream of the
 //! signalling protocol on a relayed connection to the peer, which it makes if there is none, and sends the finished
 //! connection back to the pending dial. What a remote asks for on a relayed connection goes to the listener, which is
-//! there once the swarm listens on [`LISTEN`].
+//! there once the swarm listens on [`listen_address`].
 //!
 //! ```text
 //!   swarm.dial ─▶ Transport ── Dial ──▶ Behaviour ── stream on a circuit ─▶ negotiation
@@ -19,6 +19,7 @@
 //!
 //! [`Config::max_negotiations`] at once, of those at most [`MAX_PER_PEER`] that one peer has asked for;
 //! [`Config::timeout`] for each.
+//! Nobody's offer is answered once the page has made [`Config::max_made`] peer connections.
 //!
 //! # What it does not do
 //!
@@ -36,7 +37,7 @@ use std::{
 };
 
 use futures::channel::{mpsc, oneshot};
-use libp2p::{Multiaddr, PeerId};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
 pub use self::{
     behaviour::{Behaviour, Event},
@@ -45,8 +46,11 @@ pub use self::{
 };
 use crate::{Error, Muxer};
 
-/// What a swarm listens on to be dialled. No other address of this form exists.
-pub const LISTEN: &str = "/webrtc";
+/// What a swarm listens on to be dialled, `/webrtc`. Made of its parts, because the reader of multiaddr text that libp2p
+/// has brings a hundred kilobytes of codecs into a page's module.
+pub fn listen_address() -> Multiaddr {
+    Protocol::WebRTC.into()
+}
 
 /// Negotiations under way that one peer has asked for. One, and one more that replaces it while it has not timed out.
 pub const MAX_PER_PEER: usize = 2;
@@ -63,11 +67,14 @@ pub struct Config {
     /// Negotiations at once, both directions. Each costs a peer connection, which is some hundred kilobytes in the
     /// browser, and one of the number that it gives a page. The default, 16, is a guess.
     pub max_negotiations: usize,
+    /// Peer connections that the page may have made before nobody's offer is answered any more, so that others cannot
+    /// use up what the browser allows: Chromium gives a page 500. The default, 400, leaves it 100 of its own choice.
+    pub max_made: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ice_servers: Vec::new(), timeout: Duration::from_secs(20), max_negotiations: 16 }
+        Self { ice_servers: Vec::new(), timeout: Duration::from_secs(20), max_negotiations: 16, max_made: 400 }
     }
 }
 

@@ -216,7 +216,7 @@ impl Signalling {
         let mut rest = unread.as_slice();
         while let Some((message, after)) = wire::split(rest)? {
             let (kind, data) = wire::decode(message)?;
-            self.handle_message(kind, &data)?;
+            self.handle_message(kind, data)?;
             rest = after;
         }
         self.unread = rest.to_vec();

@@ -170,6 +170,7 @@ fn circuits_lead_through_the_relay_they_name() {
     assert_eq!(circuit.to_string(), format!("/dns/relay.example/tcp/443/tls/ws/p2p/{PEER}/p2p-circuit"));
     assert_eq!(circuit_through(&relay.clone().with(Protocol::P2p(peer)), peer), circuit);
     assert!(is_relayed(&circuit) && !is_relayed(&relay));
+    assert!(!is_relayed(&circuit.with(Protocol::WebRTC)), "a browser that its relay helps to find");
     assert!(is_private(&circuit_through(&parse("localhost:1").multiaddr, peer)));
 }
 

@@ -4,8 +4,12 @@
 //! view at its last sweep. If they differ, it sweeps through its store in the order of the key space. For each key the `k`
 //! closest of the old view were to hold the value, and the `k` closest of the new one are to: the difference is pushed the
 //! value, by the first [`PUSHERS`] of those that were to hold it and live, so that it arrives even if two of them are
-//! wrong, and is not sent twenty times. A newcomer is so given what it is close to, and after a mass loss every value that
-//! has one holder left gets to `k` again.
+//! wrong, and is not sent twenty times. A newcomer is so given what it is close to.
+//!
+//! Who *was* to hold a value is an opinion: a view does not reach as far to the other side of a key. With all holders
+//! alive that makes no odds. After a *mass loss*, of a quarter of the view or more, the few who are left may be those of
+//! whom it is wrong, so nobody is believed to hold the value, twice as many push it, and every value that has one holder
+//! left gets to `k` again.
 //!
 //! What is pushed is what holders merge: the newest record of each provider, withdrawals included, so nothing comes back
 //! that was taken back. Addresses of peers are pushed only while their own date says they are fresh, since holders give
@@ -32,7 +36,7 @@ use crate::{
 };
 
 /// Servers in a view: three times `k`. Keys that are held here lie so near that their `k` closest are among them.
-const VIEW: usize = 3 * CLOSEST;
+pub(super) const VIEW: usize = 3 * CLOSEST;
 
 /// Holders that push the same value. One may be wrong about who lives, one may have missed the value itself.
 const PUSHERS: usize = 3;
@@ -74,6 +78,8 @@ struct Sweep {
     pushes: VecDeque<(Key, PeerAddresses)>,
     /// When the next step is due.
     due: Duration,
+    /// Whether so many were lost that nobody is believed to hold anything.
+    mass: bool,
     /// Whether all keys were looked at.
     whole: bool,
     /// Parts of a push that may be sent, in the unit of the rate.
@@ -89,6 +95,9 @@ impl Replication {
 impl Dht {
     /// Compares views, begins a sweep, takes the next step of one.
     pub(super) fn replicate(&mut self, cx: &mut Context<'_>) {
+        if cx.config.repair_rate == 0 {
+            return;
+        }
         if self.replication.sweep.is_some() {
             return self.step(cx);
         }
@@ -109,13 +118,25 @@ impl Dht {
         }
         self.counters.sweeps += 1;
         let due = cx.now.elapsed;
-        let sweep = Sweep { view, last: None, pushes: VecDeque::new(), due, whole: false, allowance: 0.0 };
+        let settled = &self.replication.settled;
+        let stayed = settled.iter().filter(|one| contains(&view, one)).count();
+        let mass = stayed * 4 < settled.len() * 3;
+        let sweep = Sweep { view, last: None, pushes: VecDeque::new(), due, mass, whole: false, allowance: 0.0 };
         self.replication.sweep = Some(sweep);
         self.step(cx);
     }
 
     fn view(&self, cx: &Context<'_>) -> Vec<Near> {
-        let near = self.table.live(&Position::of_peer(&cx.local), VIEW);
+        let local = Position::of_peer(&cx.local);
+        let mut near = self.table.live(&local, VIEW);
+        // A full bucket has no room for a newcomer that stands here all the same.
+        for (peer, known) in cx.links.peers().filter(|(_, known)| known.server) {
+            if !self.suspects.contains_key(peer) && !near.iter().any(|near| near.peer == *peer) {
+                near.push(PeerAddresses { peer: *peer, addresses: known.addresses.clone() });
+            }
+        }
+        near.sort_by_cached_key(|peer| local.distance(&Position::of_peer(&peer.peer)));
+        near.truncate(VIEW);
         near.into_iter().map(|peer| Near { position: Position::of_peer(&peer.peer), peer }).collect()
     }
 
@@ -160,13 +181,12 @@ impl Dht {
             closest(&self.replication.settled, &position, &mut old);
             closest(&sweep.view, &position, &mut new);
             let nearer = |one: &&Near| position.distance(&one.position) < distance;
-            let lives = |one: &&Near| sweep.view.iter().any(|near| near.position == one.position);
-            let before_me = old.iter().copied().filter(|one| nearer(one) && lives(one)).count();
-            if before_me < PUSHERS {
+            let before_me = old.iter().copied().filter(|one| nearer(one) && contains(&sweep.view, one)).count();
+            if before_me < if sweep.mass { 2 * PUSHERS } else { PUSHERS } {
                 // This node itself has one of the places, if it is near enough.
                 let mine = new.iter().copied().filter(nearer).count() < CLOSEST;
                 let places = if mine { CLOSEST - 1 } else { CLOSEST };
-                let lacks = |one: &&Near| !old.iter().any(|old| old.peer.peer == one.peer.peer);
+                let lacks = |one: &&Near| sweep.mass || !old.iter().any(|old| old.peer.peer == one.peer.peer);
                 let targets = new.iter().copied().take(places).filter(lacks).map(|one| (key.clone(), one.peer.clone()));
                 sweep.pushes.extend(targets);
             }
@@ -188,4 +208,8 @@ fn closest<'a>(view: &'a [Near], key: &Position, found: &mut Vec<&'a Near>) {
         found.truncate(CLOSEST);
     }
     found.sort_unstable_by_key(distance);
+}
+
+fn contains(view: &[Near], one: &Near) -> bool {
+    view.iter().any(|near| near.position == one.position)
 }

@@ -17,10 +17,11 @@ use libp2p_identity::PeerId;
 use super::{
     CLOSEST, Dht, Purpose, Want,
     key::{Distance, Position},
+    replication::VIEW,
 };
 use crate::{
-    context::{Connecting, Context},
-    map::Set,
+    context::Context,
+    map::{Map, Set},
     wire::kad::{PeerAddresses, Request},
 };
 
@@ -33,9 +34,13 @@ const WALK_AFTER: Duration = Duration::from_secs(2);
 /// The least and the most time for an answer: twice a patience within these. Wrongly taken for silent costs an alarm.
 const ANSWER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
 
-/// Strangers nearer than the farthest neighbour that are connected for one answer. An answer names twenty; whoever is
+/// Strangers that would be in the view of [`replication`](super::replication) that are connected for one answer. An answer names twenty; whoever is
 /// left over is named again.
 const MEET: usize = 4;
+
+/// How long a stranger that was tried is left alone, and how many of those are remembered.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+const TRIED: usize = 256;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -43,6 +48,8 @@ pub(super) struct Watch {
     due: Duration,
     /// How far the neighbour is that was asked last.
     last: Option<Distance>,
+    /// Strangers that were met or tried, and until when that is enough: the table may have no room for them.
+    tried: Map<PeerId, Duration>,
     alarmed: Option<Duration>,
     walk_due: Option<Duration>,
 }
@@ -77,22 +84,24 @@ impl Dht {
         }
     }
 
-    /// A neighbour answered and named who is near.
+    /// A neighbour answered and named who is near: strangers among them are met.
     pub(super) fn neighbour_answered(&mut self, cx: &mut Context<'_>, named: Vec<PeerAddresses>) {
         let local = Position::of_peer(&cx.local);
         let far = |peer: &PeerAddresses| local.distance(&Position::of_peer(&peer.peer));
-        let neighbours = self.table.live(&local, CLOSEST);
-        let farthest = neighbours.last().filter(|_| neighbours.len() == CLOSEST).map(far);
-        let nearer = |peer: &&PeerAddresses| farthest.is_none_or(|farthest| far(peer) < farthest);
-        let unknown = |peer: &&PeerAddresses| {
-            peer.peer != cx.local && !self.suspects.contains_key(&peer.peer) && !cx.links.is_connected(&peer.peer)
-        };
-        let strangers: Vec<_> = named.iter().filter(nearer).filter(unknown).cloned().collect();
-        let known = |peer: &PeerAddresses| neighbours.iter().any(|known| known.peer == peer.peer);
-        for stranger in strangers.iter().filter(|peer| !known(peer)).take(MEET) {
-            if cx.connect(stranger.peer, &stranger.addresses) == Connecting::Impossible {
-                self.suspect(stranger.peer);
+        let view = self.table.live(&local, VIEW);
+        let farthest = view.last().filter(|_| view.len() == VIEW).map(far);
+        self.watch.tried.retain(|_, until| *until > cx.now.elapsed);
+        let mut left = MEET.min(TRIED.saturating_sub(self.watch.tried.len()));
+        for stranger in named {
+            let known = view.iter().any(|known| known.peer == stranger.peer) || stranger.peer == cx.local;
+            let beyond = farthest.is_some_and(|farthest| far(&stranger) >= farthest);
+            let tried = self.watch.tried.contains_key(&stranger.peer) || self.suspects.contains_key(&stranger.peer);
+            if left == 0 || known || beyond || tried || cx.links.is_connected(&stranger.peer) {
+                continue;
             }
+            left -= 1;
+            self.watch.tried.insert(stranger.peer, cx.after(TRY_AGAIN));
+            cx.connect(stranger.peer, &stranger.addresses);
         }
     }
 

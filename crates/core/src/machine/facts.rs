@@ -12,7 +12,7 @@ use crate::{
     cache::peers::Roles,
     dht::SERVES,
     event::{Event, JoinStage, Path, State},
-    links::Link,
+    links::{Link, Told},
     time::Now,
     wire::kad::PeerAddresses,
 };
@@ -242,10 +242,8 @@ impl Machine {
                 addresses.push(address);
             }
         }
-        let Some(known) = self.links.peer_mut(&peer) else { return };
-        (known.identified, known.server, known.relay, known.network) = (true, server, relay, network);
-        known.addresses = addresses.clone();
-        let known = known.clone();
+        let told = Told { server, relay, network, addresses: addresses.clone() };
+        let Some(known) = self.links.identified(&peer, told) else { return };
         self.cache.peers.met(peer, &addresses, proven, Roles { server, relay }, known.rtt, now);
         if server {
             self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);

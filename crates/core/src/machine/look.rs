@@ -31,7 +31,7 @@ pub struct PeerInfo {
 }
 
 impl PeerInfo {
-    /// The transport of the best link: `websocket`, `webrtc-direct`, `quic`, `tcp`, or `circuit`.
+    /// The transport of the best link: `websocket`, `webrtc-direct`, `webrtc`, `quic`, `tcp`, or `circuit`.
     pub fn transport(&self) -> &'static str {
         use multiaddr::Protocol;
         if self.path == Path::Relayed {
@@ -42,6 +42,7 @@ impl PeerInfo {
             transport = match protocol {
                 Protocol::Ws(_) | Protocol::Wss(_) => "websocket",
                 Protocol::WebRTCDirect => "webrtc-direct",
+                Protocol::WebRTC => "webrtc",
                 Protocol::QuicV1 => "quic",
                 Protocol::Tcp(_) => "tcp",
                 _ => transport,
@@ -176,6 +177,10 @@ impl Machine {
             None if self.dht.table.peers().any(|known| known.peer == *peer) => Explanation {
                 code: "KNOWN",
                 reason: "not connected; its addresses are known and are dialled when needed".to_owned(),
+            },
+            None if self.topology.seeks(peer) => Explanation {
+                code: "KNOWN",
+                reason: "not connected; it vanished, and is dialled again until it is back".to_owned(),
             },
             None => Explanation {
                 code: "UNKNOWN",

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Map, Set};
+use super::{Map, Set, sort_by_key};
 
 #[derive(Clone, Debug)]
 enum Order {

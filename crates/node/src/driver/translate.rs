@@ -43,6 +43,10 @@ pub(super) fn remote_address(endpoint: &ConnectedPoint, peer: PeerId) -> Multiad
             let circuit = local_addr.iter().take_while(|protocol| !matches!(protocol, Protocol::P2pCircuit));
             circuit.chain([Protocol::P2pCircuit, Protocol::P2p(peer)]).collect()
         }
+        // Of a page that asked for a connection nothing is known but who it is.
+        ConnectedPoint::Listener { local_addr, send_back_addr } if send_back_addr.is_empty() => {
+            local_addr.clone().with(Protocol::P2p(peer))
+        }
         _ => endpoint.get_remote_address().clone(),
     }
 }

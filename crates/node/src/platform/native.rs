@@ -141,13 +141,33 @@ pub fn transport(
     Ok(super::timed_and_metered(all.boxed(), meter))
 }
 
-/// Whether an address is of a kind that [`transport`] dials. A relayed address counts by its relay.
+/// Nothing: only pages connect to pages.
+pub(crate) type Signalling = swarm::dummy::Behaviour;
+
+/// None.
+pub(crate) fn listen_for_peers() -> Option<Multiaddr> {
+    None
+}
+
+/// Leaves the transport as it is.
+pub(crate) fn with_peers(
+    transport: Boxed<(PeerId, StreamMuxerBox)>,
+    _: &Meter,
+) -> (Boxed<(PeerId, StreamMuxerBox)>, Signalling) {
+    (transport, swarm::dummy::Behaviour)
+}
+
+/// Whether an address is of a kind that [`transport`] dials. A relayed address counts by its relay; that of a page behind
+/// one does not.
 ///
 /// WebRTC-direct does not: libp2p's transport dials it only from a socket that listens for it, and
 /// a native node has QUIC or TCP to every relay.
 pub fn can_dial(address: &Multiaddr) -> bool {
     use Protocol::{Dns, Dns4, Dns6, Dnsaddr, Ip4, Ip6, P2p, P2pCircuit, QuicV1, Sni, Tcp, Tls, Udp, Ws, Wss};
 
+    if address.iter().any(|part| part == Protocol::WebRTC) {
+        return false;
+    }
     let hop: Vec<Protocol<'_>> =
         address.iter().take_while(|part| !matches!(part, P2pCircuit)).filter(|part| !matches!(part, P2p(_))).collect();
     match hop.as_slice() {

@@ -79,6 +79,7 @@ pub fn table(scale: Scale) -> Table {
             rounded(100.0 * sure(told.trials, told.trials - told.found), 4),
             json!(told.gone),
             percent(told.stale, told.gone),
+            percent(told.stale, told.stale + told.found),
             took.cell(0.5),
             took.cell(0.95),
         ]);

@@ -50,6 +50,12 @@ impl Net {
         others.filter(|other| self.nodes[other.0].config.role == Role::Relay && self.is_heard(**other)).count()
     }
 
+    /// Whether a living relay to which a client is connected holds a place for it.
+    pub fn is_reachable(&self, id: NodeId) -> bool {
+        let mut others = self.nodes[id.0].books.direct.keys();
+        others.any(|other| self.is_heard(*other) && self.nodes[other.0].books.places_for.contains_key(&id))
+    }
+
     /// How many connections a node has.
     pub fn links_of(&self, id: NodeId) -> usize {
         self.nodes[id.0].books.wires.len()

@@ -30,7 +30,7 @@ use super::{
     handler::{DialId, Handler, ToBehaviour},
     negotiation,
 };
-use crate::{Error, Muxer, address, signalling::Role};
+use crate::{Error, Muxer, address, peer_connections, signalling::Role};
 
 /// How long the end of a signalling stream may take to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -80,6 +80,12 @@ enum On {
     Stream(ConnectionId),
 }
 
+impl On {
+    fn is_circuit(self) -> bool {
+        matches!(self, Self::Circuit(_))
+    }
+}
+
 /// What became of a negotiation: of our own nothing is told.
 enum Ended {
     Ours,
@@ -127,23 +133,24 @@ impl Behaviour {
         let id = DialId(self.next_id);
         self.next_id += 1;
         let circuit = self.circuits.iter().find(|(peer, _)| *peer == dial.peer);
-        let on = match circuit {
-            Some((_, connection)) => On::Stream(*connection),
-            None => {
-                // The dial that asks is a dial of the same peer, so any other condition would prevent this one.
-                let opts = DialOpts::peer_id(dial.peer)
-                    .condition(PeerCondition::Always)
-                    .addresses(vec![dial.circuit.clone()])
-                    .build();
-                let connection = opts.connection_id();
-                self.queue.push_back(ToSwarm::Dial { opts });
-                On::Circuit(connection)
-            }
+        let dialled = self.waiting.iter().find(|waiting| waiting.dial.peer == dial.peer && waiting.on.is_circuit());
+        let on = match (circuit, dialled) {
+            (Some((_, connection)), _) => On::Stream(*connection),
+            (None, Some(waiting)) => waiting.on,
+            (None, None) => On::Circuit(self.dial_circuit(dial.peer, dial.circuit.clone())),
         };
         if let On::Stream(connection) = on {
             self.open_stream(dial.peer, connection, id);
         }
         self.waiting.push(Waiting { id, dial, on });
+    }
+
+    fn dial_circuit(&mut self, peer: PeerId, circuit: Multiaddr) -> ConnectionId {
+        // The dial that asks is a dial of the same peer, so any other condition would prevent this one.
+        let opts = DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(vec![circuit]).build();
+        let connection = opts.connection_id();
+        self.queue.push_back(ToSwarm::Dial { opts });
+        connection
     }
 
     fn open_stream(&mut self, peer_id: PeerId, connection: ConnectionId, event: DialId) {
@@ -155,7 +162,7 @@ impl Behaviour {
         self.circuits.push((peer, connection));
         let mut ready = Vec::new();
         for waiting in &mut self.waiting {
-            if waiting.dial.peer == peer && matches!(waiting.on, On::Circuit(_)) {
+            if waiting.dial.peer == peer && waiting.on.is_circuit() {
                 waiting.on = On::Stream(connection);
                 ready.push(waiting.id);
             }
@@ -186,7 +193,7 @@ impl Behaviour {
     /// A stream that is dropped is reset, which is an answer too.
     fn handle_inbound(&mut self, peer: PeerId, stream: Stream) {
         let of_peer = self.answering.iter().filter(|other| **other == peer).count();
-        if self.is_busy() || of_peer >= MAX_PER_PEER {
+        if self.is_busy() || of_peer >= MAX_PER_PEER || peer_connections() >= self.config.max_made {
             self.queue.push_back(ToSwarm::GenerateEvent(Event::IncomingFailed { peer, error: Error::Busy }));
             return;
         }

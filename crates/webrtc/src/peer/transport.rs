@@ -18,10 +18,9 @@ use futures::{
 use libp2p::{
     Multiaddr, PeerId,
     core::transport::{self, DialOpts, ListenerId, TransportError, TransportEvent},
-    multiaddr::Protocol,
 };
 
-use super::{Dial, Incoming, LISTEN};
+use super::{Dial, Incoming, listen_address};
 use crate::{Error, Muxer, address, is_supported};
 
 /// Dials and is dialled by what its [`Behaviour`](super::Behaviour) has negotiated.
@@ -57,7 +56,7 @@ impl transport::Transport for Transport {
     type Dial = BoxFuture<'static, Result<Self::Output, Error>>;
 
     fn listen_on(&mut self, id: ListenerId, address: Multiaddr) -> Result<(), TransportError<Error>> {
-        if address.iter().ne([Protocol::WebRTC]) {
+        if address != listen_address() {
             return Err(TransportError::MultiaddrNotSupported(address));
         }
         if !is_supported() {
@@ -101,7 +100,7 @@ impl transport::Transport for Transport {
             let Some(listener_id) = self.listener else { continue };
             return Poll::Ready(TransportEvent::Incoming {
                 listener_id,
-                local_addr: LISTEN.parse().expect("a multiaddr"),
+                local_addr: listen_address(),
                 // The remote is told this as the address that it is seen at. Browsers keep that to themselves, and
                 // js-libp2p cannot identify a peer that tells one without a host.
                 send_back_addr: Multiaddr::empty(),

@@ -1,6 +1,6 @@
 //! The messages of the conversation: protobuf behind a length.
 
-use prost::Message as _;
+use libp2p_webrtc_utils::protobuf;
 use unsigned_varint::decode;
 
 use super::{MAX_MESSAGE, SignalError};
@@ -16,17 +16,8 @@ pub(super) enum Kind {
     Candidate = 2,
 }
 
-/// `Message` of the specification.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Proto {
-    #[prost(int32, optional, tag = "1")]
-    kind: Option<i32>,
-    #[prost(bytes = "vec", optional, tag = "2")]
-    data: Option<Vec<u8>>,
-}
-
 pub(super) fn encode(kind: Kind, data: &str) -> Vec<u8> {
-    Proto { kind: Some(kind as i32), data: Some(data.as_bytes().to_vec()) }.encode_length_delimited_to_vec()
+    protobuf::encode(Some(kind as u64), Some(data.as_bytes()))
 }
 
 /// A message and what follows it.
@@ -45,17 +36,17 @@ pub(super) fn split(bytes: &[u8]) -> Result<Option<Split<'_>>, SignalError> {
     Ok(rest.split_at_checked(length))
 }
 
-pub(super) fn decode(message: &[u8]) -> Result<(Kind, String), SignalError> {
-    let message = Proto::decode(message).map_err(|_| SignalError::Garbage("it is not protobuf"))?;
-    let kind = match message.kind {
+pub(super) fn decode(message: &[u8]) -> Result<(Kind, &str), SignalError> {
+    let (kind, data) = protobuf::decode(message).map_err(|_| SignalError::Garbage("it is not protobuf"))?;
+    let kind = match kind {
         Some(0) => Kind::Offer,
         Some(1) => Kind::Answer,
         Some(2) => Kind::Candidate,
         Some(_) => return Err(SignalError::Garbage("its type is unknown")),
         None => return Err(SignalError::Garbage("it has no type")),
     };
-    let data = String::from_utf8(message.data.unwrap_or_default());
-    Ok((kind, data.map_err(|_| SignalError::Garbage("it is not text"))?))
+    let data = str::from_utf8(data.unwrap_or_default()).map_err(|_| SignalError::Garbage("it is not text"))?;
+    Ok((kind, data))
 }
 
 /// Whether the JSON of a candidate says that none follow: `null` is the end of all, an empty string that of one

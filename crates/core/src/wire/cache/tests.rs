@@ -51,6 +51,15 @@ fn it_comes_back_as_it_was() {
     assert_eq!(decode(&bytes), Ok(snapshot()));
 }
 
+#[test]
+fn the_hashes_of_certificates_come_back() {
+    let text = "/ip4/192.0.2.1/udp/4001/webrtc-direct/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
+    let mut with = snapshot();
+    with.peers[0].addresses = vec![text.parse().expect("a multiaddr")];
+    let read = decode(&encode(with, 256 * 1024)).expect("whole");
+    assert_eq!(read.peers[0].addresses[0].to_string(), text);
+}
+
 /// The digest of a known snapshot: a change of the schema needs a new version, or old memories are misread.
 #[test]
 fn the_bytes_are_those_of_version_one() {
