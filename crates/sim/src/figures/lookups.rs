@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openred_core::{Config, address::RelayAddress, find::Layer};
+use openred_core::find::Layer;
 use serde_json::{Value, json};
 
 use super::{
@@ -11,14 +11,6 @@ use super::{
     sample::Sample,
 };
 use crate::{Net, NodeId, Time, World, latency::cities::Cities};
-
-/// A server that only answers: it never gets to join, since the one relay it knows refuses it, and so asks nobody anything.
-fn without_upkeep(config: &mut Config) {
-    let never = Duration::from_secs(24 * 3600);
-    config.relays = RelayAddress::parse("/ip4/10.255.255.254/tcp/80/ws", false).into_iter().collect();
-    config.join_backoff = (never, never);
-    config.watch = never;
-}
 
 /// One point of the figure.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +71,7 @@ pub fn measure(point: Point) -> Outcome {
     net.quic = true;
     net.latency.settle(World::Cities(point.region.map_or_else(Cities::world, Cities::region_of)));
     let before = memory();
-    let relays = net.settled_with(point.nodes, |config| {
-        if !point.upkeep {
-            without_upkeep(config);
-        }
-    });
+    let relays = if point.upkeep { net.settled(point.nodes) } else { net.settled_passive(point.nodes) };
     let mut rng = fastrand::Rng::with_seed(point.seed ^ 0x1007);
     let mut clients = |net: &mut Net, count: usize| -> Vec<NodeId> {
         let mut known = || -> Vec<_> { (0..3).map(|_| relays[rng.usize(..relays.len())]).collect() };
