@@ -185,6 +185,7 @@ impl Net {
             clock: Clock { started: self.now, skew_ms: 0 },
             hearing: Hearing::default(),
             lost: false,
+            passive: false,
             zone: 0,
             places: PLACES,
             books: Books::default(),
@@ -306,7 +307,7 @@ impl Net {
     /// A timer that was set at some time: the machine may want to be woken later by then.
     fn timer(&mut self, id: NodeId, life: u64, set: u64) {
         let node = &mut self.nodes[id.0];
-        if node.life != life || node.books.timer_set != set {
+        if node.life != life || node.books.timer_set != set || node.passive {
             return;
         }
         node.books.timer = None;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openred_core::{Config, address::RelayAddress, find::Layer};
+use openred_core::find::Layer;
 use serde_json::{Value, json};
 
 use super::{
@@ -11,14 +11,6 @@ use super::{
     sample::Sample,
 };
 use crate::{Net, NodeId, Time, World, latency::cities::Cities};
-
-/// A server that only answers: it never gets to join, since the one relay it knows refuses it, and so asks nobody anything.
-fn without_upkeep(config: &mut Config) {
-    let never = Duration::from_secs(24 * 3600);
-    config.relays = RelayAddress::parse("/ip4/10.255.255.254/tcp/80/ws", false).into_iter().collect();
-    config.join_backoff = (never, never);
-    config.watch = never;
-}
 
 /// One point of the figure.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +71,7 @@ pub fn measure(point: Point) -> Outcome {
     net.quic = true;
     net.latency.settle(World::Cities(point.region.map_or_else(Cities::world, Cities::region_of)));
     let before = memory();
-    let relays = net.settled_with(point.nodes, |config| {
-        if !point.upkeep {
-            without_upkeep(config);
-        }
-    });
+    let relays = if point.upkeep { net.settled(point.nodes) } else { net.settled_passive(point.nodes) };
     let mut rng = fastrand::Rng::with_seed(point.seed ^ 0x1007);
     let mut clients = |net: &mut Net, count: usize| -> Vec<NodeId> {
         let mut known = || -> Vec<_> { (0..3).map(|_| relays[rng.usize(..relays.len())]).collect() };
@@ -204,8 +192,8 @@ fn table(name: &'static str, point: Point, scale: Scale, more: &[Point]) -> Tabl
     table.condition("hops: to the first who had the value; deepest: to the farthest who answered");
     table.condition("requests: of the whole walk, which goes on behind the answer");
     table.condition(
-        "without upkeep servers only answer: they keep no connections and do not watch each other; memory is what the \
-         process grew by",
+        "without upkeep servers only answer: they keep no connections and do not watch each other; memory: of \
+         the first row, what the process grew by; true when the figure is run alone",
     );
     let places: &[_] = match scale {
         Scale::Quick => &[(0.3, None), (0.2, Some("eu"))],
@@ -216,7 +204,11 @@ fn table(name: &'static str, point: Point, scale: Scale, more: &[Point]) -> Tabl
     let points =
         places.iter().map(|(silent, region)| Point { silent: *silent, region: *region, upkeep: false, ..point });
     for point in points.chain(more.iter().copied().filter(|_| scale == Scale::Full)) {
-        let outcome = measure(point);
+        let mut outcome = measure(point);
+        if !table.rows.is_empty() {
+            // The process keeps what earlier rows have given back.
+            outcome.memory = None;
+        }
         table.row(row(&point, &outcome));
     }
     table

@@ -23,6 +23,9 @@ impl Net {
     pub(super) fn tell(&mut self, id: NodeId, input: Input) {
         let node = &mut self.nodes[id.0];
         let now = node.clock.now(self.now);
+        if node.passive {
+            return;
+        }
         if let Some(machine) = node.machine() {
             self.trace.note(self.now, id, of_input(&input), &input);
             machine.handle_input(input, now);
@@ -31,6 +34,9 @@ impl Net {
 
     /// Carries out everything a machine wants, then sets its timer.
     pub(super) fn settle(&mut self, id: NodeId) {
+        if self.nodes[id.0].passive {
+            return;
+        }
         while let Some(output) = self.nodes[id.0].machine().and_then(Machine::poll_output) {
             self.trace.note(self.now, id, of_output(&output), &output);
             self.carry_out(id, output);

@@ -91,6 +91,14 @@ impl Net {
         if message.len() > openred_core::wire::kad::MAX_MESSAGE {
             return self.send(id, wire, 1, Packet::Reset { request, reason: "the stream was reset" });
         }
+        if let (true, Mind::Machine(machine)) = (node.passive, &mut node.mind) {
+            let now = node.clock.now(self.now);
+            let response = machine.serve(peer, &message, now);
+            if answered {
+                self.respond(id, wire, request, response);
+            }
+            return;
+        }
         if let Mind::Hostile(answer) = &mut node.mind {
             let response = answer(&message);
             if answered {
@@ -193,7 +201,7 @@ impl Net {
 
     pub(super) fn ping(&mut self, wire: WireId, id: NodeId, missed: u32) {
         let Some(known) = self.wires.get_mut(&wire) else { return };
-        if !known.end(id).open {
+        if !known.end(id).open || self.nodes[id.0].passive {
             return;
         }
         known.end_mut(id).pinging = Some(self.now);

@@ -5,7 +5,7 @@
 //! relay keeps connected, it dials when the time runs.
 
 use openred_core::{
-    Config, Role,
+    Role,
     dht::{key::Position, table::BUCKET},
     wire::kad::PeerAddresses,
 };
@@ -16,17 +16,24 @@ use crate::node::NodeId;
 impl Net {
     /// Adds this many relays that know each other as in a network that has settled.
     pub fn settled(&mut self, count: usize) -> Vec<NodeId> {
-        self.settled_with(count, |_| {})
+        self.make_settled(count, false)
     }
 
-    /// The same with other settings than the default.
-    pub fn settled_with(&mut self, count: usize, set: impl Fn(&mut Config)) -> Vec<NodeId> {
-        let relays: Vec<_> = (0..count).map(|_| self.register(Role::Relay, &[], &set)).collect();
+    /// The same with relays that only answer DHT requests, out of their tables and stores, and do nothing by themselves:
+    /// they keep no connections, ping nobody and watch nobody. Lookups ask servers one by one and see no difference, and
+    /// 100 000 of them fit a machine.
+    pub fn settled_passive(&mut self, count: usize) -> Vec<NodeId> {
+        self.make_settled(count, true)
+    }
+
+    fn make_settled(&mut self, count: usize, passive: bool) -> Vec<NodeId> {
+        let relays: Vec<_> = (0..count).map(|_| self.register(Role::Relay, &[], |_| {})).collect();
         let mut ring: Vec<_> = relays.iter().map(|id| (Position::of_peer(&self.peer(*id)), *id)).collect();
         ring.sort();
         let known: Vec<_> = ring.iter().map(|(_, id)| self.known(*id)).collect();
         for (own, id) in &ring {
             self.start(*id);
+            self.nodes[id.0].passive = passive;
             let mut servers = Vec::new();
             self.gather(&ring, own, 0, (0, ring.len()), &mut servers);
             let servers: Vec<_> = servers.into_iter().map(|place| known[place].clone()).collect();
