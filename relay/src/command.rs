@@ -14,7 +14,7 @@ pub(crate) mod provide;
 use std::time::{Duration, Instant};
 
 use libp2p_identity::Keypair;
-use openred_node::{Config, Node};
+use openred_node::{Config, MemoryFile, Node};
 
 use crate::{config::short::NodeConfig, data_dir, failure::Failure};
 
@@ -25,6 +25,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 struct Session {
     node: Node,
     deadline: Instant,
+    memory: Option<MemoryFile>,
 }
 
 impl Session {
@@ -37,9 +38,25 @@ impl Session {
             }
             None => Keypair::generate_ed25519(),
         };
-        let node = Node::start(Config::client(config.network.clone(), identity, config.bootstrap.clone())).await?;
+        let (file, memory) = match &config.memory {
+            Some(path) => {
+                let unusable =
+                    |error| Failure::Usage(format!("--memory: `{}` cannot be used: {error}", path.display()));
+                let (file, memory) = MemoryFile::open(path).map_err(unusable)?;
+                (Some(file), memory)
+            }
+            None => (None, None),
+        };
+        let node = Node::start(Config {
+            bootstrap: config.contacts.list.clone(),
+            lists: config.contacts.urls.clone(),
+            memory,
+            keeper: file.as_ref().map(MemoryFile::keeper),
+            ..Config::client(config.network.clone(), identity, config.bootstrap.clone())
+        })
+        .await?;
         node.ready(config.timeout).await.map_err(no_network)?;
-        Ok(Self { node, deadline })
+        Ok(Self { node, deadline, memory: file })
     }
 
     /// What is left of the timeout, at least a moment, so that a slow join still gets an answer that is at hand.
@@ -51,6 +68,9 @@ impl Session {
     async fn leave(self) {
         if tokio::time::timeout(FAREWELL, self.node.close()).await.is_err() {
             tracing::debug!("the node took too long to close");
+        }
+        if let Some(memory) = self.memory {
+            memory.settled().await;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `openred relay` has one), and the defaults here. [`Sources`] finds the text and remembers where it stood; the parsers
 //! of [`value`] turn it into a type or say what would be right. Nothing outside this module reads an option's text.
 
+pub(crate) mod contacts;
 pub(crate) mod file;
 pub(crate) mod relay;
 pub(crate) mod short;

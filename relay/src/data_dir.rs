@@ -1,4 +1,5 @@
-//! What a relay keeps between two runs: its identity and its WebRTC certificate, in one directory.
+//! What a relay keeps between two runs: its identity and its WebRTC certificate, in one directory. What it learned of the
+//! network lies there too, in a file that the node writes itself and can do without.
 //!
 //! Both make up the relay's addresses (the peer id, and the certificate's hash in WebRTC-direct addresses), so losing
 //! either costs every link that was given out. Therefore a damaged file is never overwritten: the relay refuses to

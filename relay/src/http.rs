@@ -8,6 +8,7 @@
 //! relay below any path.
 
 pub(crate) mod bootstrap;
+pub(crate) mod bundles;
 pub(crate) mod client_address;
 pub(crate) mod health;
 pub(crate) mod observe;
@@ -33,6 +34,7 @@ use axum::{
 };
 use ipnet::IpNet;
 use multiaddr::Multiaddr;
+use openred_core::name::ServiceTarget;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
@@ -51,6 +53,9 @@ use crate::{assets::Asset, metrics::Metrics};
 pub(crate) trait Peering: Send + Sync + 'static {
     /// Where this relay can be reached, and which other relays it knows.
     fn introduce(&self) -> Introduction;
+
+    /// What is known of a service without asking anybody, in its wire form.
+    fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>>;
 
     /// Takes over an upgraded connection; one that cannot be taken is dropped, which closes it.
     fn accept(&self, socket: PeerSocket, remote: Multiaddr);
@@ -82,6 +87,7 @@ pub(crate) fn app(shared: Arc<Shared>) -> Router {
     let any_origin = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]).allow_headers(Any);
     let open = Router::new()
         .route("/bootstrap.json", get(bootstrap::document))
+        .route("/v1/bundles/{target}", get(bundles::bundle))
         .route("/npm/", get(page::npm_index))
         .route("/npm/{*path}", get(page::npm_file))
         // Set before the layer, so that a browser's preflight request meets the layer first.

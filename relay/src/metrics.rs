@@ -14,6 +14,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use openred_core::find::Layer;
+
 use self::exposition::{Exposition, Kind};
 
 /// Upper bounds of the latency histogram, in seconds: from a cached file to a stuck handler.
@@ -34,6 +36,28 @@ pub(crate) struct NetworkFigures {
     pub(crate) stored_bytes: u64,
     /// Peers in the routing table of the DHT.
     pub(crate) routing_table: u64,
+    /// Finds of this relay itself, by the layer that answered first, in the order of [`Layer::ALL`].
+    pub(crate) finds: [u64; 5],
+    /// Finds answered from the cache.
+    pub(crate) cache_hits: u64,
+    /// Finds for which the cache did not do.
+    pub(crate) cache_misses: u64,
+    /// Names in the cache.
+    pub(crate) cached_services: u64,
+    /// Bytes of the cache's names.
+    pub(crate) cached_bytes: u64,
+    /// Relays and DHT servers that are remembered.
+    pub(crate) remembered_peers: u64,
+    /// Servers that vanished and are looked for.
+    pub(crate) lost_peers: u64,
+    /// DHT requests sent.
+    pub(crate) dht_requests: u64,
+    /// DHT requests of others that were looked at.
+    pub(crate) dht_served: u64,
+    /// DHT requests of others beyond their quota.
+    pub(crate) dht_refused: u64,
+    /// DHT walks that have ended.
+    pub(crate) dht_walks: u64,
     /// Bytes received from peers.
     pub(crate) bytes_received: u64,
     /// Bytes sent to peers.
@@ -141,9 +165,29 @@ fn network(text: &mut Exposition, figures: &NetworkFigures) {
         ("openred_stored_services", "Service names with stored records", figures.stored_services),
         ("openred_stored_bytes", "Bytes of all values stored for the DHT", figures.stored_bytes),
         ("openred_routing_table_peers", "Peers in the routing table of the DHT", figures.routing_table),
+        ("openred_cached_services", "Service names in the cache", figures.cached_services),
+        ("openred_cached_bytes", "Bytes of the cache's service names", figures.cached_bytes),
+        ("openred_remembered_peers", "Relays and DHT servers remembered for the next start", figures.remembered_peers),
+        ("openred_lost_peers", "DHT servers that vanished and are looked for", figures.lost_peers),
     ];
     for (name, help, value) in gauges {
         text.metric(name, Kind::Gauge, help).sample(&[], value as f64);
+    }
+    let mut finds =
+        text.metric("openred_finds_total", Kind::Counter, "Finds of this node by the layer that answered first");
+    for (layer, count) in Layer::ALL.iter().zip(figures.finds) {
+        finds.sample(&[("layer", layer.as_str())], count as f64);
+    }
+    let counters = [
+        ("openred_cache_hits_total", "Finds answered from the cache", figures.cache_hits),
+        ("openred_cache_misses_total", "Finds for which the cache did not do", figures.cache_misses),
+        ("openred_dht_requests_total", "DHT requests sent", figures.dht_requests),
+        ("openred_dht_served_total", "DHT requests of others that were looked at", figures.dht_served),
+        ("openred_dht_refused_total", "DHT requests of others beyond their quota", figures.dht_refused),
+        ("openred_dht_walks_total", "DHT walks that have ended", figures.dht_walks),
+    ];
+    for (name, help, value) in counters {
+        text.metric(name, Kind::Counter, help).sample(&[], value as f64);
     }
     text.metric("openred_received_bytes_total", Kind::Counter, "Bytes received from peers")
         .sample(&[], figures.bytes_received as f64);
@@ -161,7 +205,13 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_route_and_status_and_bound() {
-        let metrics = metrics(Some(NetworkFigures { peers: 3, bytes_sent: 1 << 40, ..NetworkFigures::default() }));
+        let metrics = metrics(Some(NetworkFigures {
+            peers: 3,
+            bytes_sent: 1 << 40,
+            finds: [0, 4, 5, 0, 1],
+            dht_walks: 9,
+            ..NetworkFigures::default()
+        }));
         metrics.request("/healthz", 200, Duration::from_micros(400));
         metrics.request("/healthz", 200, Duration::from_millis(20));
         metrics.request("/healthz", 503, Duration::from_secs(60));
@@ -175,6 +225,9 @@ mod tests {
             "openred_http_request_duration_seconds_bucket{route=\"/healthz\",le=\"+Inf\"} 3",
             "openred_http_request_duration_seconds_count{route=\"/healthz\"} 3",
             "openred_connections 3",
+            "openred_finds_total{layer=\"cache\"} 4",
+            "openred_finds_total{layer=\"directory\"} 1",
+            "openred_dht_walks_total 9",
             "openred_sent_bytes_total 1099511627776",
             "openred_up 1",
         ] {

@@ -10,6 +10,7 @@ pub(crate) mod ports;
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +18,7 @@ use std::{
 use futures::StreamExt;
 use multiaddr::Multiaddr;
 use openred_core::event::{Event, State, Status};
-use openred_node::{Config, Node, RelayLimits, Role, platform, webrtc};
+use openred_node::{Config, MemoryFile, Node, RelayLimits, Role, platform, webrtc};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -42,6 +43,9 @@ const NOTICE: Duration = Duration::from_secs(1);
 
 /// Time for the node to say goodbye to its peers. With the other steps the end stays below the promised 5 s.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Time for a slow disk to take what the node learned.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Time for HTTP requests under way.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
@@ -79,6 +83,7 @@ struct Relay {
     http_address: SocketAddr,
     metrics: Server,
     metrics_address: SocketAddr,
+    memory: Option<MemoryFile>,
     /// Held until the end: it keeps other processes out.
     _data: DataDir,
 }
@@ -89,6 +94,8 @@ impl Relay {
         let data = DataDir::open(&config.data)?;
         let identity = data.identity()?;
         let certificate = data.certificate(webrtc::generate_certificate, check_certificate)?;
+
+        let (memory_file, memory) = memory(&config.data);
 
         let listener = ports::bind_http(config.http, config.listen.is_none()).await?;
         let http_address = ports::local(&listener);
@@ -111,6 +118,10 @@ impl Relay {
         let node = Node::start(Config {
             role: Role::Relay(limits.clone()),
             region: config.region.clone(),
+            bootstrap: config.contacts.list.clone(),
+            lists: config.contacts.urls.clone(),
+            memory,
+            keeper: memory_file.as_ref().map(MemoryFile::keeper),
             listen: [vec![websocket.clone()], others].concat(),
             announce: announced(&config, identity.public().to_peer_id())?,
             max_bandwidth: config.max_bandwidth,
@@ -145,7 +156,7 @@ impl Relay {
         shared.phase.set_ready();
         let http = Server::start(listener, http::app(Arc::clone(&shared)));
         let metrics = Server::start(metrics_listener, http::metrics_app(metrics));
-        Ok(Self { node, shared, http, http_address, metrics, metrics_address, _data: data })
+        Ok(Self { node, shared, http, http_address, metrics, metrics_address, memory: memory_file, _data: data })
     }
 
     /// Prints the ready line, and for people the same in a log line.
@@ -202,8 +213,26 @@ impl Relay {
         if timeout(FAREWELL, self.node.close()).await.is_err() {
             tracing::warn!("the node took too long to close");
         }
+        if let Some(memory) = &self.memory
+            && timeout(LAST_WORDS, memory.settled()).await.is_err()
+        {
+            tracing::warn!("what the node learned could not be written in time");
+        }
         tokio::join!(self.http.stop(LAST_ANSWERS), self.metrics.stop(LAST_ANSWERS));
         tracing::info!("ended");
+    }
+}
+
+/// What an earlier run learned of the network, and where this one writes it. A relay without memory joins as if it was new,
+/// so a file that cannot be read costs a line in the log.
+fn memory(data: &Path) -> (Option<MemoryFile>, Option<Vec<u8>>) {
+    let path = data.join("memory");
+    match MemoryFile::open(&path) {
+        Ok((file, memory)) => (Some(file), memory),
+        Err(error) => {
+            tracing::warn!(file = %path.display(), %error, "what was learned of the network cannot be read or kept");
+            (None, None)
+        }
     }
 }
 

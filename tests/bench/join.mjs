@@ -23,6 +23,7 @@ import { OpenRed } from '${from}'
 marks.imported = performance.now()
 const node = await OpenRed.join({
   relays: ['${relay.url}'],
+  memory: 'none',
   onEvent (event) { if (event.type === 'join') marks[event.step] ??= performance.now() }
 })
 marks.ready = performance.now()

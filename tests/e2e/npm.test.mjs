@@ -105,12 +105,12 @@ story('an update is seen by others, a withdrawal too', async (world) => {
   const after = await late.evaluate(() => node.find('library'))
   assert.deepEqual(after.records.map((record) => record.metadata), [{ open: 'yes' }])
   assert.ok(after.records[0].sequence > before.records[0].sequence)
-  assert.deepEqual((await guest.evaluate(() => node.find('library'))).records.map((record) => record.metadata), [{ open: 'yes' }])
+  assert.deepEqual((await guest.evaluate(() => node.find('library', { maxAge: 0 }))).records.map((record) => record.metadata), [{ open: 'yes' }])
 
   await provider.evaluate(() => globalThis.registration.withdraw())
   const later = await world.member([c])
   for (const [page, who] of [[later, 'a newcomer'], [guest, 'who had found it before'], [provider, 'the provider itself']]) {
-    const gone = await page.evaluate(() => node.find('library'))
+    const gone = await page.evaluate(() => node.find('library', { maxAge: 0 }))
     assert.deepEqual(gone.records, [], who)
   }
 })

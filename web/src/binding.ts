@@ -7,8 +7,12 @@ import type { Explanation, Found, NodeEvent, OfferPatch, Path, PeerInfo, Service
 
 export interface RawOptions {
   relays: string[]
+  /** URLs of lists of relays. */
+  lists: string[]
   network?: string
   identity: Uint8Array
+  /** What an earlier node handed to `remember`. */
+  memory?: Uint8Array
   /** `host:port` means wss, not ws. */
   secure: boolean
   /** Private addresses of others are never dialled by themselves. */
@@ -39,15 +43,16 @@ export interface RawNode {
   provide(op: number, offer: RawOffer): Promise<number>
   update(op: number, registration: number, patch: OfferPatch): Promise<void>
   withdraw(op: number, registration: number): Promise<void>
-  find(op: number, name: string, options: { limit?: number; timeout?: number }): Promise<Found>
+  find(op: number, name: string, options: { limit?: number; timeout?: number; maxAge?: number }): Promise<Found>
   handle(name: string): number
   accept(handler: number): Promise<RawStream | undefined>
   closeHandler(handler: number): void
   open(op: number, target: RawTarget, timeoutMs: number): Promise<RawStream>
   nextEvent(): Promise<NodeEvent | undefined>
   peers(): PeerInfo[]
-  stats(): Stats
-  explain(peerId: string): Explanation
+  stats(): Omit<Stats, 'warm'>
+  /** Of a peer, or of the latest find of a service. */
+  explain(target: string): Explanation
   /** Tries at once whatever waits for its turn. */
   wake(): Promise<void>
   cancel(op: number): void
@@ -55,6 +60,14 @@ export interface RawNode {
 }
 
 export interface Binding {
-  RawNode: new (options: RawOptions) => RawNode
+  /**
+   * `fetch` gives the body of a URL's 200 answer, at most `limit` bytes, or rejects with a string. `remember` takes what
+   * is to be kept for the next node; it must not call the node.
+   */
+  RawNode: new (
+    options: RawOptions,
+    fetch: (url: string, limit: number, signal: AbortSignal) => Promise<Uint8Array>,
+    remember: (memory: Uint8Array) => void,
+  ) => RawNode
   generateIdentity(): Uint8Array
 }

@@ -17,6 +17,7 @@ export type {
   JoinEvent,
   JoinOptions,
   Layer,
+  LayerReport,
   NodeEvent,
   Offer,
   OfferPatch,

@@ -8,7 +8,9 @@ import { Calls } from './calls.js'
 import { OpenRedError } from './errors.js'
 import { EventHub } from './events.js'
 import { aborted, asOpenRedError, crashed } from './failures.js'
+import { fetchBytes } from './fetch.js'
 import { takeIdentity, type Identity } from './identity.js'
+import { openMemory, type Memory } from './memory.js'
 import { checkJoin, type CheckedJoin } from './options.js'
 import { bindingCrashed, loadBinding, onBindingCrash } from './raw.js'
 import { defaultRelays, isPublic, isSecure, pageUrl } from './relays.js'
@@ -21,6 +23,10 @@ export interface Joined {
   raw: RawNode
   calls: Calls
   events: EventHub
+  /** What is kept for the next visit. */
+  memory: Memory
+  /** Whether the node began with what an earlier visit had left. */
+  warm: boolean
   /** Resolves if the wasm code crashes; nothing of it answers from then on. */
   lost: Promise<void>
   /** Gives back what was taken outside the wasm node. */
@@ -39,11 +45,12 @@ export async function join(options: JoinOptions): Promise<Joined> {
     checked.onEvent?.(event)
   })
   const deadline = performance.now() + checked.timeout
-  const { binding, identity, relays } = await prepare(checked, events, timings)
+  const { binding, identity, relays, memory } = await prepare(checked, events, timings)
   let joining: Joined | undefined
   try {
-    joining = start(binding, identity, rawOptions(checked, identity, relays), events)
+    joining = start(binding, identity, memory, rawOptions(checked, identity, relays, memory), events)
     if (identity.warning) events.emit({ type: 'warning', ...identity.warning })
+    if (memory.warning) events.emit({ type: 'warning', ...memory.warning })
     const { raw, calls } = joining
     await calls.run((op) => raw.ready(op, Math.max(1, Math.round(deadline - performance.now()))), { signal: checked.signal })
     return joining
@@ -56,12 +63,13 @@ export async function join(options: JoinOptions): Promise<Joined> {
 }
 
 /** Ends a node: calls pending or to come fail with `error`, its events end. */
-export async function stop({ raw, calls, events, lost, release }: Joined, error: OpenRedError): Promise<void> {
+export async function stop({ raw, calls, events, memory, lost, release }: Joined, error: OpenRedError): Promise<void> {
   const entered = calls.ended === undefined
   calls.end(error)
   events.end({ type: 'status', state: 'closed' })
   // The wasm side of a crashed node must not be entered again.
   if (entered) await Promise.race([raw.close().catch(() => {}), lost])
+  await memory.settled()
   release()
 }
 
@@ -69,6 +77,7 @@ interface Prepared {
   binding: Binding
   identity: Identity
   relays: string[]
+  memory: Memory
 }
 
 /** Rejects at the caller's signal or at the timeout; an identity that comes later is given back. */
@@ -101,22 +110,26 @@ function prepare(checked: CheckedJoin, events: EventHub, timings: JoinTimings): 
       () => fail(new OpenRedError('TIMEOUT', `the node's code and identity were not there within ${checked.timeout} ms`)),
       checked.timeout,
     )
+    const remembering = openMemory(checked.memory, checked.network, (warning) => events.emit({ type: 'warning', ...warning }))
     const finding = checked.relays ?? defaultRelays(import.meta.url, pageUrl())
-    Promise.all([loading, taking, finding]).then(
-      ([binding, identity, relays]) => settle(() => resolve({ binding, identity, relays })),
+    Promise.all([loading, taking, finding, remembering]).then(
+      ([binding, identity, relays, memory]) => settle(() => resolve({ binding, identity, relays, memory })),
       fail,
     )
   })
 }
 
-function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[]): RawOptions {
+function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[], memory: Memory): RawOptions {
   const page = pageUrl()
-  const options: RawOptions = { relays, identity: identity.bytes, secure: isSecure(page), publicPage: isPublic(page) }
-  return checked.network === undefined ? options : { ...options, network: checked.network }
+  const lists = checked.relayLists
+  const options: RawOptions = { relays, lists, identity: identity.bytes, secure: isSecure(page), publicPage: isPublic(page) }
+  if (checked.network !== undefined) options.network = checked.network
+  if (memory.bytes !== undefined) options.memory = memory.bytes
+  return options
 }
 
-function start(binding: Binding, identity: Identity, options: RawOptions, events: EventHub): Joined {
-  const raw = construct(binding, identity, options)
+function start(binding: Binding, identity: Identity, memory: Memory, options: RawOptions, events: EventHub): Joined {
+  const raw = construct(binding, identity, options, (bytes) => memory.keep(bytes))
   const calls = new Calls((op) => raw.cancel(op), (trap) => bindingCrashed(trap.message))
   let unwatch = (): void => {}
   const lost = new Promise<void>((resolve) => {
@@ -134,12 +147,13 @@ function start(binding: Binding, identity: Identity, options: RawOptions, events
     unwatch()
     identity.release()
   }
-  return { raw, calls, events, lost, release }
+  const warm = memory.bytes !== undefined
+  return { raw, calls, events, memory, warm, lost, release }
 }
 
-function construct(binding: Binding, identity: Identity, options: RawOptions): RawNode {
+function construct(binding: Binding, identity: Identity, options: RawOptions, remember: (memory: Uint8Array) => void): RawNode {
   try {
-    return new binding.RawNode(options)
+    return new binding.RawNode(options, fetchBytes, remember)
   } catch (thrown) {
     const error = asOpenRedError(thrown)
     if (!identity.stored || error.code !== 'INVALID_OPTION') throw error

@@ -136,13 +136,16 @@ export class OpenRed {
 
   /** Counters since the node was made. */
   stats(): Stats {
-    return this.#calls.now(() => this.#raw.stats())
+    return { ...this.#calls.now(() => this.#raw.stats()), warm: this.#joined.warm }
   }
 
-  /** Why this peer is, or is not, reachable. */
-  async explain(peerId: string): Promise<Explanation> {
-    if (typeof peerId !== 'string') throw new OpenRedError('INVALID_OPTION', 'peerId must be a string')
-    return this.#calls.now(() => this.#raw.explain(peerId))
+  /**
+   * Why a peer is, or is not, reachable; or, given a service name (or `name@<peer id>`), what each layer did in the latest
+   * find of it.
+   */
+  async explain(target: string): Promise<Explanation> {
+    if (typeof target !== 'string') throw new OpenRedError('INVALID_OPTION', 'what to explain must be a string: a peer id or a service name')
+    return this.#calls.now(() => this.#raw.explain(target))
   }
 
   /**

@@ -19,6 +19,8 @@ const MAX_TIMEOUT_MS = 2_147_483_647
 
 export interface CheckedJoin {
   relays: string[] | undefined
+  relayLists: string[]
+  memory: 'kept' | 'none'
   network: string | undefined
   identity: 'ephemeral' | 'persistent' | Uint8Array
   timeout: number
@@ -28,12 +30,15 @@ export interface CheckedJoin {
 }
 
 export function checkJoin(options: JoinOptions): CheckedJoin {
-  known('join', options, ['relays', 'network', 'identity', 'timeout', 'signal', 'onEvent', 'wasm'])
-  const { relays, network, identity = 'ephemeral', onEvent } = options
+  known('join', options, ['relays', 'relayLists', 'network', 'identity', 'memory', 'timeout', 'signal', 'onEvent', 'wasm'])
+  const { relays, relayLists = [], network, identity = 'ephemeral', memory = 'kept', onEvent } = options
   if (relays !== undefined) {
     strings('relays', relays)
     if (relays.length === 0) throw invalid('relays', relays, 'at least one address, or nothing at all for the default')
   }
+  const wrong = strings('relayLists', relayLists).find((url) => !/^https?:\/\/[^/]/.test(url))
+  if (wrong !== undefined) throw invalid('relayLists', wrong, 'an array of http or https URLs')
+  if (memory !== 'kept' && memory !== 'none') throw invalid('memory', memory, "'kept' or 'none'")
   if (network !== undefined && !(typeof network === 'string' && /^[a-z0-9-]{1,32}$/.test(network))) {
     throw invalid('network', network, '1 to 32 of the characters a-z, 0-9 and -')
   }
@@ -43,6 +48,8 @@ export function checkJoin(options: JoinOptions): CheckedJoin {
   if (onEvent !== undefined && typeof onEvent !== 'function') throw invalid('onEvent', onEvent, 'a function')
   return {
     relays: relays && [...relays],
+    relayLists: [...relayLists],
+    memory,
     network,
     identity,
     timeout: duration('timeout', options.timeout) ?? DEFAULT_TIMEOUT_MS,
@@ -77,12 +84,14 @@ export function checkName(name: unknown): string {
   throw new OpenRedError('INVALID_NAME', `a service name must be a string, not ${show(name)}`)
 }
 
-export function checkFind(options: FindOptions): { limit?: number; timeout?: number } {
-  known('find', options, ['limit', 'timeout', 'signal'])
-  const checked: { limit?: number; timeout?: number } = {}
+export function checkFind(options: FindOptions): { limit?: number; timeout?: number; maxAge?: number } {
+  known('find', options, ['limit', 'timeout', 'maxAge', 'signal'])
+  const checked: { limit?: number; timeout?: number; maxAge?: number } = {}
   if (options.limit !== undefined) checked.limit = whole('limit', options.limit)
   const timeout = duration('timeout', options.timeout)
   if (timeout !== undefined) checked.timeout = timeout
+  const maxAge = duration('maxAge', options.maxAge, 0)
+  if (maxAge !== undefined) checked.maxAge = maxAge
   return checked
 }
 
@@ -120,10 +129,10 @@ function known(call: string, options: unknown, names: readonly string[]): void {
   throw new OpenRedError('INVALID_OPTION', `${call}() has no option ${JSON.stringify(unknown)}; it takes ${names.join(', ')}`)
 }
 
-function duration(option: string, value: unknown): number | undefined {
+function duration(option: string, value: unknown, least = 1): number | undefined {
   if (value === undefined) return undefined
-  if (Number.isInteger(value) && (value as number) > 0 && (value as number) <= MAX_TIMEOUT_MS) return value as number
-  throw invalid(option, value, `a whole number of milliseconds from 1 to ${MAX_TIMEOUT_MS}`)
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= MAX_TIMEOUT_MS) return value as number
+  throw invalid(option, value, `a whole number of milliseconds from ${least} to ${MAX_TIMEOUT_MS}`)
 }
 
 function whole(option: string, value: unknown): number {

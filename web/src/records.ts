@@ -25,5 +25,5 @@ export function bareRecord(record: ServiceRecord): ServiceRecord {
 
 /** The same keys always, whatever the wasm side leaves out. */
 export function foundFrom(raw: Found): Found {
-  return { records: raw.records, layer: raw.layer ?? undefined, elapsedMs: raw.elapsedMs }
+  return { records: raw.records, layer: raw.layer ?? undefined, elapsedMs: raw.elapsedMs, layers: raw.layers }
 }

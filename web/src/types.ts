@@ -55,6 +55,26 @@ export interface Found {
   /** The first layer that answered with a record; undefined when none did. */
   layer: Layer | undefined
   elapsedMs: number
+  /** What each layer did, in the order in which layers are asked. */
+  layers: LayerReport[]
+}
+
+/** What one layer did in a find. */
+export interface LayerReport {
+  layer: Layer
+  /**
+   * `answered`: it gave records. `empty`: it answered that it knows nobody. `failed`: it could not answer. `overtaken`: it was
+   * asked, and others were faster. `not-asked`: there was no need or no way. `absent`: this version does not have it.
+   */
+  outcome: 'answered' | 'empty' | 'failed' | 'overtaken' | 'not-asked' | 'absent'
+  /** When it was asked, in ms since the find began. */
+  startedMs: number
+  /** How long it took, in ms. */
+  tookMs: number
+  /** How many records it gave. */
+  records: number
+  /** Why, where the outcome alone does not say it. */
+  reason?: string
 }
 
 /** Accepted by every long call. The call rejects at once with `ABORTED`, `cause` being the signal's reason. */
@@ -76,6 +96,17 @@ export interface JoinOptions extends CallOptions {
    * `exportIdentity()`.
    */
   identity?: 'ephemeral' | 'persistent' | Uint8Array | undefined
+  /**
+   * URLs of lists of further relays, for when those in `relays` do not answer: text, one relay a line with its region in
+   * front (`eu https://relay.example.org`), `*` or nothing for everybody. The host must allow requests from this page.
+   */
+  relayLists?: readonly string[] | undefined
+  /**
+   * What the node learned on earlier visits. `'kept'` (default): it is kept in this browser's IndexedDB for this origin and
+   * network, so that the next visit joins and finds faster, also when the relays it is told of are gone. `'none'`: nothing
+   * is read or kept.
+   */
+  memory?: 'kept' | 'none' | undefined
   /** How long joining may take in all, in ms. Default 10 000. */
   timeout?: number | undefined
   /** Called with every event of the node's life from its first moment on, also before `join` resolves. */
@@ -117,6 +148,11 @@ export interface FindOptions extends CallOptions {
   limit?: number | undefined
   /** At most so long, in ms. */
   timeout?: number | undefined
+  /**
+   * How old an answer may be that is given from the cache at once, in ms since the network confirmed it. Default 10 000; 0
+   * asks the network.
+   */
+  maxAge?: number | undefined
 }
 
 /** Whom to open a stream to: a name, `name@<peer id>`, a record from `find`, or a peer and a name. */
@@ -220,12 +256,30 @@ export interface Stats {
   findMs: number
   /** WebRTC connections made in this tab's life; browsers limit them. */
   peerConnections: number
+  /** Finds that found something, by the layer that answered first. */
+  findsByLayer: { [layer in Layer]: number }
+  /** Finds answered from the cache without asking the network. */
+  cacheHits: number
+  /** Names in the cache. */
+  cachedServices: number
+  /** Relays and DHT servers that are remembered for the next visit. */
+  rememberedPeers: number
+  /** DHT servers this node knows. */
+  routingTable: number
+  /** Whether it began with what an earlier visit had learned. */
+  warm: boolean
 }
 
-/** Why a peer is, or is not, reachable. */
+/** Why a peer is, or is not, reachable; or what the latest find of a service did. */
 export interface Explanation {
-  /** `SELF`, `DIRECT`, `RELAYED`, `KNOWN` (not connected, addresses are known) or `UNKNOWN`. */
+  /**
+   * Of a peer: `SELF`, `DIRECT`, `RELAYED`, `KNOWN` (not connected, addresses are known) or `UNKNOWN`. Of a service: `FOUND`,
+   * `NOBODY` (the network answered that nobody offers it), `UNANSWERED` (nobody could be asked) or `UNKNOWN` (it was not
+   * looked for lately).
+   */
   code: string
   /** The same in a sentence. */
   reason: string
+  /** Of a service: what each layer did. */
+  layers?: LayerReport[]
 }

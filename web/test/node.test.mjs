@@ -51,6 +51,8 @@ test('peers, figures and reasons', async () => {
   assert.deepEqual([relay.roles, relay.path], [['relay'], 'direct'])
   assert.equal(typeof node.stats().uptimeMs, 'number')
   assert.equal((await node.explain('12D3KooWNobody')).code, 'UNKNOWN')
+  assert.deepEqual(await node.explain('chess'), { code: 'NOBODY', reason: 'nobody offers chess', layers: [] })
+  assert.equal(node.stats().warm, false)
   await node.close()
 })
 

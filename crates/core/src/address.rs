@@ -88,28 +88,6 @@ pub fn is_private(address: &Multiaddr) -> bool {
     }
 }
 
-/// The part of the world's addresses that an address belongs to, so that what one operator holds can be told from what
-/// many hold: an IPv4 /16, an IPv6 /32 (what go-libp2p's diversity filter takes where it does not know the provider), or
-/// the last two labels of a name. Private addresses have none.
-pub fn group(address: &Multiaddr) -> Option<Vec<u8>> {
-    if is_private(address) {
-        return None;
-    }
-    match address.iter().next()? {
-        Protocol::Ip4(ip) => Some(ip.octets()[..2].to_vec()),
-        Protocol::Ip6(ip) => match ip.to_ipv4_mapped() {
-            Some(ip) => Some(ip.octets()[..2].to_vec()),
-            None => Some(ip.octets()[..4].to_vec()),
-        },
-        Protocol::Dns(host) | Protocol::Dns4(host) | Protocol::Dns6(host) => {
-            let host = host.trim_end_matches('.').to_ascii_lowercase();
-            let start = host.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
-            Some(host.as_bytes()[start..].to_vec())
-        }
-        _ => None,
-    }
-}
-
 /// Whether an address is link-local: without the zone, which an address does not carry, nobody can dial it.
 pub fn is_link_local(address: &Multiaddr) -> bool {
     match address.iter().next() {

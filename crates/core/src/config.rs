@@ -39,9 +39,10 @@ pub struct Config {
     /// DHT servers to stay connected to. A client: one more than the reservations, so that a replacement is already at hand.
     /// A relay: 16, which makes a small network a full mesh and costs a ping each in seconds; a guess.
     pub relay_links: usize,
-    /// Links to DHT servers that are too many, and how many of them are kept then. Lookups make links, and links make lookups
-    /// fast. A relay: a lookup's twenty neighbours and two in each of a large network's far buckets, twice that at most
-    /// (Kubo's marks are 32 and 96). A client keeps less alive with its battery, and a browser gives a page 255 WebSockets.
+    /// Links to DHT servers that are kept although nobody uses them, and how many are too many in any case. Lookups make
+    /// links, and links make lookups fast; each costs a ping in seconds. A relay: a lookup's twenty neighbours and two in each
+    /// of a large network's ten far buckets, up to three times that (Kubo's marks are 32 and 96). A client: as many as
+    /// a lookup asks at once, and twice that while it looks around.
     pub links: (usize, usize),
     /// Time for one attempt to reach a relay, from dial to identification. A WAN handshake takes five round trips.
     pub join_attempt: Duration,
@@ -59,6 +60,12 @@ pub struct Config {
     pub link_silence: Duration,
     /// How often the neighbourhood of the own position is looked up again when nothing changes.
     pub refresh: Duration,
+    /// How often a server asks one of its twenty neighbours, in turn, whether it is there: some 3 kB each. A second shows
+    /// the loss of most of them within two.
+    pub watch: Duration,
+    /// Values a second that a server gives to those that should hold them too when its neighbourhood is another. Most
+    /// are below 1 KiB, so this is some 200 kB/s for at most a few minutes, and a tenth of a full store in a minute; a guess. Zero gives nothing.
+    pub repair_rate: u32,
     /// How often holders of an offer of this node are asked whether they still hold it, the offers taking turns. Each time
     /// costs three requests. Three offers are looked at within the minute in which a broken network must be mended.
     pub check: Duration,
@@ -103,7 +110,7 @@ impl Config {
             dial_private: true,
             reservations: 2,
             relay_links: if relay { 16 } else { 3 },
-            links: if relay { (64, 128) } else { (16, 32) },
+            links: if relay { (40, 128) } else { (10, 20) },
             join_attempt: Duration::from_secs(5),
             join_backoff: (Duration::from_millis(500), Duration::from_secs(30)),
             dial_timeout: Duration::from_secs(5),
@@ -111,6 +118,8 @@ impl Config {
             open_attempt: Duration::from_millis(2500),
             link_silence: Duration::from_secs(if relay { 20 } else { 8 }),
             refresh: Duration::from_secs(300),
+            watch: Duration::from_secs(1),
+            repair_rate: 200,
             check: Duration::from_secs(20),
             max_registrations: 1024,
             max_orders: 1024,

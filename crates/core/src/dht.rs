@@ -1,27 +1,47 @@
 //! The distributed hash table: our own Kademlia, wire-compatible with libp2p's.
 //!
-//! Three things happen here. *Lookups* walk to a key ([`query`]) and gather the values found on the way. *Placements* walk
-//! to a key and store something at the closest holders, until a write quorum of them has acknowledged it. *Serving* answers
-//! other peers from the [`store`] and the routing [`table`], if this node is a relay.
+//! What happens here, and where:
 //!
-//! After a value lookup, holders that answered with less than the union of all answers are sent that union ("repair").
-//! A peer that let its patience run out is a *suspect*: it is still asked, and never waited for while others answer. Values
-//! go to slow holders too, and again nobody waits for them.
+//! - *Lookups* walk to a key ([`query`]) and gather the values found on the way (`lookups.rs`). Holders that answered with
+//!   less than the union of all answers are sent that union.
+//! - *Placements* walk to a key and store something at the closest holders, until a write quorum of them has acknowledged it
+//!   (`placements.rs`). Placements that are due together share walks (`neighbourhood.rs`).
+//! - *Serving* answers other peers from the [`store`] and the routing [`table`], if this node is a relay (`serving.rs`),
+//!   within a quota for each peer (`quota.rs`).
+//! - *Watching*: a relay asks its nearest neighbours in turn whether they are there (`watch.rs`), and when others live near
+//!   it than did, it gives the values it holds to those that should hold them (`replication.rs`).
+//! - *Probes* ask holders for a provider whether they still hold its offer (`probes.rs`).
 //!
-//! Bounds: requests are bounded by lookups and placements times `k`; both by the callers' own limits.
+//! A peer that let its patience run out (`patience.rs`) is a *suspect*: it is asked while a link to it stands, and never
+//! waited for while others answer; without a link it is not dialled again for some seconds unless nobody else is left. Values
+//! go to slow holders too, and again nobody waits for them. A silent peer is listened to for a while after the walk that
+//! asked it has ended, because its silence is what removes it from the table.
+//!
+//! **What libp2p-kad does, and what is ours.** The messages, k-buckets, XOR distance, k = 20, α = 10, closest peers in every
+//! answer and the check before a peer enters the table are Kademlia's and libp2p's. Ours, because libp2p-kad cannot be
+//! configured to it: time limits learned from each peer's answers where it waits 10 s; an end of the walk by the closest
+//! peers that can be *reached*; parallelism that grows with silence; doubt of servers that name ghosts; address groups in
+//! buckets; acknowledgement after verification; repair of stale holders; a neighbourhood that is watched, and values that
+//! move within seconds of a loss where it republishes every 22 hours; shared walks; quotas.
+//!
+//! Bounds: requests in flight are bounded by lookups and placements times `k`, by the neighbours, by the pushes of one sweep
+//! and by one listened-to request a suspect; lookups and placements by the callers' own limits.
 
 pub mod key;
 pub mod query;
 pub mod store;
 pub mod table;
 
-mod diversity;
+pub(crate) mod diversity;
 mod lookups;
 mod neighbourhood;
 pub(crate) mod patience;
 mod placements;
 mod probes;
+mod quota;
+mod replication;
 mod serving;
+mod watch;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -40,8 +60,11 @@ use lookups::Lookup;
 use patience::{Dials, Estimate};
 use placements::Placement;
 use probes::Probe;
+use quota::Quota;
+use replication::Replication;
 use store::Store;
 use table::Table;
+use watch::Watch;
 
 /// Peers named in an answer, and holders of a value: Kademlia's `k`.
 const CLOSEST: usize = 20;
@@ -85,13 +108,15 @@ pub(crate) enum Want {
 pub(crate) enum News {
     /// Verified records were found.
     Bundle(LookupId, Bundle),
+    /// Verified records came after their walk had ended, and how long they took.
+    Late(Bundle, Duration),
     /// Verified addresses were found.
     Addresses(LookupId, SignedPeerRecord),
     /// A lookup's first answer from this peer has come, with or without a value.
     Answer(PeerId),
     /// A lookup has ended.
     LookedUp(LookupId, Walk),
-    /// A placement reached its write quorum, or ended without one; these hold it so far.
+    /// A placement reached its write quorum, or ended without one; these were asked.
     Placed(PlacementId, Placed, Vec<PeerAddresses>),
     /// A probe has ended.
     Probed(ProbeId, Probed),
@@ -144,6 +169,10 @@ enum Purpose {
     Lookup(LookupId),
     Placement(PlacementId),
     Probe(ProbeId),
+    /// Is this neighbour there?
+    Watch,
+    /// A value for a server that should hold it from here on.
+    Push,
     /// A repair, or a value for a slow holder: nobody waits for the answer.
     Courtesy,
 }
@@ -176,6 +205,9 @@ pub(crate) struct Dht {
     /// Who let something go unanswered, and until when it is not dialled in vain again.
     suspects: Map<PeerId, Duration>,
     dials: Dials,
+    watch: Watch,
+    replication: Replication,
+    quota: Quota,
     /// The time of the fact that is being handled.
     elapsed: Duration,
     counters: Counters,
@@ -196,6 +228,9 @@ impl Dht {
             requests: Map::new(),
             suspects: Map::new(),
             dials: Dials::default(),
+            watch: Watch::default(),
+            replication: Replication::default(),
+            quota: Quota::new(),
             elapsed: Duration::ZERO,
             counters: Counters::default(),
             news: VecDeque::new(),
@@ -278,7 +313,7 @@ impl Dht {
         match Response::decode(&request.request, message) {
             Ok(response) => match request.purpose {
                 Purpose::Lookup(lookup) => self.lookup_answered(cx, lookup, request.peer, response),
-                Purpose::Placement(placement) => self.placement_answered(placement, id, Some(request.peer)),
+                Purpose::Placement(placement) => self.placement_answered(placement, id, true),
                 Purpose::Probe(probe) => {
                     let value = match &response {
                         Response::GetValue { value, .. } => value.as_deref(),
@@ -286,7 +321,13 @@ impl Dht {
                     };
                     self.probe_answered(cx, probe, id, request.peer, Some(value));
                 }
-                Purpose::Courtesy => {}
+                Purpose::Courtesy => self.answered_late(cx, &request.request, response, took),
+                Purpose::Watch => {
+                    if let Response::FindNode { closer } = response {
+                        self.neighbour_answered(cx, closer);
+                    }
+                }
+                Purpose::Push => {}
             },
             Err(error) => {
                 self.news.push_back(News::Misbehaved(request.peer, error.to_string()));
@@ -300,7 +341,7 @@ impl Dht {
     pub(crate) fn sent(&mut self, cx: &mut Context<'_>, id: RequestId) {
         let Some(request) = self.requests.remove(&id) else { return };
         if let Purpose::Placement(placement) = request.purpose {
-            self.placement_answered(placement, id, Some(request.peer));
+            self.placement_answered(placement, id, true);
         }
         self.advance(cx);
     }
@@ -316,7 +357,8 @@ impl Dht {
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) {
         self.elapsed = cx.now.elapsed;
         while let Some(doubted) = self.table.poll_doubt() {
-            self.request(cx, &doubted, Request::Ping, Purpose::Courtesy);
+            let request = Request::FindNode { key: cx.local.to_bytes() };
+            self.request(cx, &doubted, request, Purpose::Courtesy);
         }
         let overdue: Vec<_> =
             self.requests.iter().filter(|(_, request)| request.deadline <= cx.now.elapsed).map(|(id, _)| *id).collect();
@@ -333,6 +375,10 @@ impl Dht {
             self.advance_lookup(cx, id);
         }
         self.walk_for_placements(cx);
+        if self.server {
+            self.watch(cx);
+            self.replicate(cx);
+        }
     }
 
     /// Whether a request is on its way over a connection.
@@ -343,7 +389,9 @@ impl Dht {
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let requests = self.requests.values().map(|request| request.deadline);
         let lookups = self.lookups.values().filter_map(|lookup| lookup.query.next_wake());
-        requests.chain(lookups).min()
+        let kept = [Some(self.watch.next_deadline()), self.replication.next_deadline()];
+        let kept = kept.into_iter().flatten().filter(|_| self.server && !self.table.is_empty());
+        requests.chain(lookups).chain(kept).min()
     }
 
     /// Books a failure where it belongs.
@@ -354,9 +402,10 @@ impl Dht {
                     lookup.query.failed(&peer);
                 }
             }
-            Purpose::Placement(placement) => self.placement_answered(placement, id, None),
+            Purpose::Placement(placement) => self.placement_answered(placement, id, false),
             Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
-            Purpose::Courtesy => {}
+            Purpose::Watch => self.neighbour_failed(cx),
+            Purpose::Push | Purpose::Courtesy => {}
         }
     }
 
@@ -426,6 +475,12 @@ pub struct Counters {
     pub served: u64,
     /// Requests of other peers that exceeded their quota.
     pub refused: u64,
+    /// Alarms in the neighbourhood: a neighbour was silent, and all were asked.
+    pub alarms: u64,
+    /// Sweeps through the store because the neighbourhood is another.
+    pub sweeps: u64,
+    /// Values pushed to servers that should hold them.
+    pub pushed: u64,
     /// Walks that have ended.
     pub walks: u64,
     /// The hops of all walks together.
@@ -439,6 +494,7 @@ pub struct Counters {
 }
 
 fn send(cx: &mut Context<'_>, id: RequestId, request: &InFlight, connection: ConnectionId) {
+    cx.links.used(&request.peer, cx.now.elapsed);
     cx.outputs.push_back(Output::Request {
         request: id,
         peer: request.peer,

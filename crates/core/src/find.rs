@@ -14,8 +14,9 @@
 //! is remembered for a second. Everything found goes into the cache, also what comes after the find has ended.
 //!
 //! **When it ends.** As soon as every layer has ended; or, once something was found, after a *settling window*: as long again
-//! as the first answer took, within `SETTLE`, so that several holders' answers are united without waiting for the slowest;
-//! or when its time is over, with what there is. The walk itself goes on behind the answer and repairs stale holders.
+//! as the first answer took, within `SETTLE`, and shorter after what is remembered, so that several holders' answers are
+//! united without waiting for the slowest; or when its time is over, with what there is. The walk itself goes on behind the
+//! answer and repairs stale holders.
 //!
 //! Bounds: the union holds at most 32 records; finds are bounded by [`Config::max_orders`](crate::Config), walks behind answers
 //! by `MAX_BACKGROUND`, requests to directories by `MAX_FETCHES`, remembered stories by [`MAX_STORIES`].
@@ -111,7 +112,7 @@ impl Default for FindOptions {
 #[derive(Clone, Debug)]
 pub struct LayerConfig {
     /// How long the DHT has for an answer before an older one of the cache joins. 60 ms leave the known names their 100 ms
-    /// (requirement U5), settling included, when the network is slow; it is six round trips within a region.
+    /// (requirement U5), settling included, when the network is slow; it is some four round trips within a region.
     pub cache: Duration,
     /// How long the DHT has before directories are asked as well: half of the 500 ms that rare names have (requirement U5),
     /// so that a directory has the other half.

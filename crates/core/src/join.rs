@@ -30,6 +30,7 @@ use crate::{
     bootstrap::{BootstrapList, MAX_ENTRIES},
     boundary::{ConnectionId, DialFailure, DialId, Output},
     context::Context,
+    dht::diversity::Group,
     event::JoinStage,
     links::Peer,
     map::{Map, Set},
@@ -47,8 +48,9 @@ const AT_ONCE: usize = 3;
 /// Time between two starts: RFC 8305's "connection attempt delay".
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// The same between two starts that were in vain before: nothing is gained by haste.
-const STAGGER_AGAIN: Duration = Duration::from_secs(1);
+/// The same between two starts that were in vain before, while nobody is connected and while somebody is: nothing is gained
+/// by haste.
+const STAGGER_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 /// Attempts at other relays in flight: with [`STAGGER`], four seconds' worth of silent ones.
 const UNDER_WAY: usize = 16;
@@ -126,7 +128,7 @@ impl Join {
     fn add(&mut self, cx: &mut Context<'_>, new: Vec<Attempt>, by_lot: bool) {
         let mut peers: Set<PeerId> = Set::new();
         let mut addresses: Set<Multiaddr> = Set::new();
-        let mut groups: Map<(Source, Vec<u8>), usize> = Map::new();
+        let mut groups: Map<(Source, Group), usize> = Map::new();
         for known in &self.attempts {
             peers.extend(known.expected);
             addresses.extend(known.addresses.iter().cloned());
@@ -201,7 +203,8 @@ impl Join {
             next.start(cx);
             // What cannot be dialled costs nothing and delays nobody.
             if next.stage != Stage::Refused {
-                self.next_start = cx.after(if again { STAGGER_AGAIN } else { STAGGER });
+                let pause = if cx.links.servers() == 0 { STAGGER_AGAIN.0 } else { STAGGER_AGAIN.1 };
+                self.next_start = cx.after(if again { pause } else { STAGGER });
             }
         }
     }
@@ -301,10 +304,10 @@ impl Join {
         codes.all(|code| code == Some(first)).then_some(first)
     }
 
-    /// Whether no attempt can succeed by trying again.
+    /// Whether no attempt can succeed by trying again, or there is none to make.
     pub(crate) fn hopeless(&self) -> bool {
         let hopeless = |attempt: &Attempt| attempt.failure.as_ref().is_some_and(|(code, _)| is_hopeless(code));
-        !self.attempts.is_empty() && self.attempts.iter().all(hopeless)
+        self.attempts.iter().all(hopeless)
     }
 
     /// One sentence that names relays tried and why they failed: the configured ones, then some of the others.

@@ -31,6 +31,7 @@ mod backoff;
 mod boundary;
 mod config;
 mod context;
+mod hearsay;
 mod join;
 mod links;
 mod machine;

@@ -64,7 +64,18 @@ pub(crate) struct Peer {
     pub(crate) network: Option<String>,
     /// Whether it relays circuits for others.
     pub(crate) relay: bool,
+    /// When a DHT request last went over its links, of either side.
+    pub(crate) used: Duration,
     /// The addresses it claims.
+    pub(crate) addresses: Vec<Multiaddr>,
+}
+
+/// What a peer says of itself when it identifies itself.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) server: bool,
+    pub(crate) relay: bool,
+    pub(crate) network: Option<String>,
     pub(crate) addresses: Vec<Multiaddr>,
 }
 
@@ -83,6 +94,9 @@ pub(crate) struct Links {
     dials: Map<DialId, Dial>,
     next_dial: u64,
     next_fetch: u64,
+    /// No link was heard last before this time; it may be later.
+    heard: Option<Duration>,
+    servers: usize,
 }
 
 impl Link {
@@ -112,6 +126,7 @@ impl Links {
         let peer = self.peers.get_mut(&link.peer)?;
         peer.links.remove(&connection);
         let last = if peer.links.is_empty() { self.peers.remove(&link.peer) } else { None };
+        self.servers -= usize::from(last.as_ref().is_some_and(|last| last.server));
         Some((link, last))
     }
 
@@ -120,6 +135,13 @@ impl Links {
         let link = self.links.get_mut(&connection)?;
         link.streams = Some(streams);
         Some(link.peer)
+    }
+
+    /// A DHT request goes to a peer, or has come from it.
+    pub(crate) fn used(&mut self, peer: &PeerId, elapsed: Duration) {
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.used = elapsed;
+        }
     }
 
     /// A link is closed because it is not needed.
@@ -135,26 +157,41 @@ impl Links {
 
     /// How many connected peers serve the DHT.
     pub(crate) fn servers(&self) -> usize {
-        self.peers.values().filter(|peer| peer.server).count()
+        self.servers
+    }
+
+    /// A peer has told what it is; what is known of it then.
+    pub(crate) fn identified(&mut self, peer: &PeerId, told: Told) -> Option<Peer> {
+        let known = self.peers.get_mut(peer)?;
+        self.servers = self.servers + usize::from(told.server) - usize::from(known.server);
+        known.identified = true;
+        (known.server, known.relay) = (told.server, told.relay);
+        (known.network, known.addresses) = (told.network, told.addresses);
+        Some(known.clone())
     }
 
     pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, elapsed: Duration) {
         let Some(link) = self.links.get_mut(&connection) else { return };
         link.silent = false;
         link.heard = Some(elapsed);
+        self.heard.get_or_insert(elapsed);
         let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
         Estimate::learn(&mut peer.pings, rtt);
         peer.rtt = peer.pings.map(|pings| pings.smoothed);
     }
 
     /// Links whose pings came back once and have not for `silence`.
-    pub(crate) fn unheard(&self, elapsed: Duration, silence: Duration) -> Vec<ConnectionId> {
+    pub(crate) fn unheard(&mut self, elapsed: Duration, silence: Duration) -> Vec<ConnectionId> {
         let overdue = |link: &Link| !link.silent && link.heard.is_some_and(|heard| heard + silence <= elapsed);
-        self.links.iter().filter(|(_, link)| overdue(link)).map(|(id, _)| *id).collect()
+        let unheard = self.links.iter().filter(|(_, link)| overdue(link)).map(|(id, _)| *id).collect();
+        let others = self.links.values().filter(|link| !link.silent && !overdue(link));
+        self.heard = others.filter_map(|link| link.heard).min();
+        unheard
     }
 
+    /// When [`Links::unheard`] may find one. It is asked after every fact, so it is a bound that is not always the least.
     pub(crate) fn next_silence(&self, silence: Duration) -> Option<Duration> {
-        self.links.values().filter(|link| !link.silent).filter_map(|link| link.heard).min().map(|heard| heard + silence)
+        self.heard.map(|heard| heard + silence)
     }
 
     /// Gives every link its whole time again.
@@ -162,6 +199,7 @@ impl Links {
         for link in self.links.values_mut() {
             link.heard = link.heard.map(|_| elapsed);
         }
+        self.heard = self.heard.map(|_| elapsed);
     }
 
     /// A ping went unanswered; whom the link leads to.

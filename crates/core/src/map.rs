@@ -121,6 +121,12 @@ impl<K: Ord, V> Map<K, V> {
         Iter(self.0.iter())
     }
 
+    /// The entries behind a key.
+    pub fn beyond(&self, key: &K) -> Iter<'_, K, V> {
+        let from = self.place(key).map_or_else(|place| place, |place| place + 1);
+        Iter(self.0[from..].iter())
+    }
+
     /// The entries, with values to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         self.0.iter_mut().map(|entry| (&entry.0, &mut entry.1))

@@ -40,7 +40,7 @@ use crate::{
     map::Map,
     name::ServiceName,
     peer_record::PeerRecord,
-    record::{MAX_ENDPOINTS, Record, SignedRecord, next_sequence},
+    record::{MAX_ENDPOINTS, MAX_NUMBER, Record, SignedRecord, next_sequence},
     time::{Now, PEER_RECORD_TTL, TTL_DEFAULT, TTL_MAX, TTL_MIN, millis},
     wire::kad::{PeerAddresses, Request},
 };
@@ -75,10 +75,8 @@ struct Registration {
     waiters: Vec<(OpId, Outcome)>,
     backoff: Backoff,
     due: Option<Duration>,
-    /// The placement under `name@<peer id>`.
-    alone: Option<PlacementId>,
-    /// Who acknowledged that when it was stored last.
-    holders: Vec<PeerAddresses>,
+    /// The placements under the name and under `name@<peer id>`, and who was to hold each when it was stored last.
+    stored: [(Option<PlacementId>, Vec<PeerAddresses>); 2],
 }
 
 impl Registration {
@@ -158,8 +156,7 @@ impl Publisher {
             waiters,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             due: Some(cx.now.elapsed),
-            alone: None,
-            holders: Vec::new(),
+            stored: Default::default(),
         };
         self.registrations.insert(id, registration);
         Ok(id)
@@ -311,8 +308,8 @@ impl Publisher {
             return;
         };
         let needed = registration.placing.remove(&id).unwrap_or(false);
-        if registration.alone == Some(id) {
-            registration.holders = holders;
+        if let Some((_, held_by)) = registration.stored.iter_mut().find(|(placement, _)| *placement == Some(id)) {
+            *held_by = holders;
         }
         if needed && !placed.is_quorum() {
             // One miss spoils the round, however the others end.
@@ -383,19 +380,18 @@ impl Publisher {
     }
 
     /// What the next life of this node should know: the last sequence and the cursor.
-    #[allow(dead_code, reason = "the node's snapshot takes it up")]
     pub(crate) fn memory(&self) -> Vec<u8> {
         [&[MEMORY][..], &self.sequence.to_be_bytes(), self.cursor.as_bytes()].concat()
     }
 
     /// Takes up what an earlier life left by [`Publisher::memory`]; what cannot be read is passed over.
-    #[allow(dead_code, reason = "the node's snapshot gives it back")]
     pub(crate) fn restore(&mut self, memory: &[u8]) {
         if let Ok(memory) = <[u8; 41]>::try_from(memory)
             && memory[0] == MEMORY
         {
             let sequence = u64::from_be_bytes(std::array::from_fn(|i| memory[1 + i]));
-            self.sequence = self.sequence.max(sequence);
+            // A memory can be wrong though it is whole: no record may carry more.
+            self.sequence = self.sequence.max(if sequence > MAX_NUMBER { 0 } else { sequence });
             self.cursor = Position::from_bytes(std::array::from_fn(|i| memory[9 + i]));
         }
     }
@@ -462,11 +458,12 @@ impl Publisher {
         }
         let ttl = Duration::from_millis(signed.record().ttl);
         let placing: Vec<_> = requests.into_iter().map(|(request, needed)| (dht.place(cx, request), needed)).collect();
-        let alone = placing.get(1).map(|(id, _)| *id);
         let half = cx.after(ttl / 2);
         if let Some(registration) = self.registrations.get_mut(&id) {
+            for ((placement, _), (id, _)) in registration.stored.iter_mut().zip(&placing) {
+                *placement = Some(*id);
+            }
             registration.placing = placing.into_iter().collect();
-            registration.alone = alone;
             registration.until = registration.until.max(signed.record().expires_at());
             registration.record = Some(signed);
             registration.due = (!withdrawing).then_some(half);
@@ -532,3 +529,6 @@ impl Publisher {
         self.sequence
     }
 }
+
+#[cfg(test)]
+mod tests;

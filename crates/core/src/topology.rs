@@ -2,13 +2,14 @@
 //!
 //! - **Company.** A node stays connected to [`Config::relay_links`] servers, chosen from the routing table so that they
 //!   differ in region, address group and part of the key space ([`worth`]).
-//! - **Refreshing.** The neighbourhood of the own position is looked up after every change, soon and then ever more rarely,
-//!   up to [`Config::refresh`]. A relay looks up one far part of the key space each time, too. Several links lost within
-//!   [`WINDOW`] are *churn*: the lookup happens at once.
+//! - **Refreshing.** The neighbourhood of the own position is looked up when the node joins, by relays soon again and then
+//!   ever more rarely, up to [`Config::refresh`]; a relay looks up one far part of the key space each time, too, if it knows
+//!   no bucketful there. Several links lost within [`WINDOW`] are *churn*: that begins anew at once.
 //! - **The lost.** Peers that vanished are dialled again for a day ([`lost`]). When one comes back, both sides look their
 //!   neighbourhoods up at once, so that two halves of a network merge their tables; the DHT then merges the values.
-//! - **Tidying.** Above [`Config::links`] the least valuable links are closed, and of several idle links to one peer all
-//!   but the best. Only who dialled a link closes it for the first reason, so that the other side knows a link of its own
+//! - **Tidying.** Of more links than [`Config::links`] says the least valuable are closed, those beyond the low mark when
+//!   they were not used for [`UNUSED`], those beyond the high mark at once; and of several idle links to one peer all but
+//!   the best. Only who dialled a link closes it for the first reason, so that the other side knows a link of its own
 //!   dialling that ends for lost; and only one side decides about several links: a client towards a server, else the
 //!   smaller peer id. A link that carries streams, of which the shell has not said that it carries none, or that is younger
 //!   than [`GRACE`] is not touched.
@@ -29,12 +30,13 @@ use crate::{
     boundary::{ConnectionId, Output},
     config::Role,
     context::{Context, relay_of},
-    dht::{Dht, LookupId, Want, key::Position},
+    dht::{Dht, LookupId, Want, key::Position, table::BUCKET},
     event::Path,
     join::Join,
     links::Link,
     open::Openings,
     reservations::Reservations,
+    wire::kad::PeerAddresses,
 };
 
 /// Time between two attempts to find company: a relay that restarts is back in seconds. A guess.
@@ -56,9 +58,15 @@ const WINDOW: Duration = Duration::from_secs(7);
 /// The least links that make churn, and the part of all links (one in so many). Guesses.
 const CHURN: (usize, usize) = (2, 5);
 
+/// Lost peers that come back within [`WINDOW`] if a part of the network does; one alone has restarted.
+const RETURNS: usize = 2;
+
 /// Age below which a link is not tidied away: a lookup or an open may be about to use it. As go-libp2p's connection
 /// manager by default.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long a link beyond the low mark is kept for the next lookup that could use it; a minute of pings. A guess.
+const UNUSED: Duration = Duration::from_secs(60);
 
 /// Keys drawn for one that lies in a wanted part of the key space; the tenth bucket needs a thousand on average.
 const DRAWS: usize = 1024;
@@ -86,6 +94,7 @@ pub(crate) struct Topology {
     /// When links are looked at for superfluous ones, if there may be any.
     tidy_at: Option<Duration>,
     losses: VecDeque<Duration>,
+    returns: VecDeque<Duration>,
 }
 
 /// What tidying must not touch, and what company is chosen from.
@@ -115,13 +124,24 @@ impl Topology {
         [company, lost, self.tidy_at, refresh].into_iter().flatten().min()
     }
 
-    /// A peer has identified itself as a server of this network, or as something else.
-    pub(crate) fn identified(&mut self, cx: &mut Context<'_>, dht: &mut Dht, peer: PeerId, server: bool, ready: bool) {
+    /// A peer has identified itself as a server of this network, or as something else; true if a part of the network is back
+    /// with it: several lost ones return.
+    pub(crate) fn identified(
+        &mut self,
+        cx: &mut Context<'_>,
+        dht: &mut Dht,
+        peer: PeerId,
+        server: bool,
+        ready: bool,
+    ) -> bool {
         if !server {
-            return self.lost.forget(&peer);
+            self.lost.forget(&peer);
+            return false;
         }
-        if self.lost.back(&peer, cx.now.elapsed) {
+        let back = self.lost.back(&peer, cx.now.elapsed);
+        if back {
             self.changed(cx, Duration::ZERO);
+            count(&mut self.returns, cx.now.elapsed);
         }
         if !ready {
             // A walk that began without this peer may be waiting for a silent one.
@@ -131,9 +151,13 @@ impl Topology {
             self.refreshed_at = None;
             self.changed(cx, Duration::ZERO);
         }
-        if servers(cx) > cx.config.links.1 {
-            self.tidy_in(cx, GRACE);
+        let (low, high) = cx.config.links;
+        match servers(cx) {
+            count if count > high => self.tidy_in(cx, GRACE),
+            count if count > low => self.tidy_in(cx, UNUSED),
+            _ => {}
         }
+        back && self.returns.len() >= RETURNS
     }
 
     /// A further link to a connected peer stands.
@@ -150,26 +174,21 @@ impl Topology {
 
     /// A server has lost its last link, which was this one.
     pub(crate) fn disconnected(&mut self, cx: &mut Context<'_>, peer: PeerId, link: &Link, addresses: Vec<Multiaddr>) {
-        if link.released {
+        // A link that the other side made and ended was given back, for all that is known here.
+        if link.released || !(link.outbound || link.is_silent()) {
             return;
         }
         let elapsed = cx.now.elapsed;
-        if link.outbound || link.is_silent() {
-            let lived = elapsed.saturating_sub(link.since.elapsed);
-            let direct = addresses.into_iter().filter(|address| cx.config.may_dial(address)).collect();
-            self.lost.add(peer, direct, lived, elapsed, cx.rng);
-        }
-        self.losses.retain(|at| *at + WINDOW > elapsed);
-        self.losses.push_back(elapsed);
+        let lived = elapsed.saturating_sub(link.since.elapsed);
+        let direct = addresses.into_iter().filter(|address| cx.config.may_dial(address)).collect();
+        self.lost.add(peer, direct, lived, elapsed, cx.rng);
+        count(&mut self.losses, elapsed);
         let links = servers(cx);
-        let churn = self.losses.len() >= CHURN.0.max(links / CHURN.1);
-        if churn {
+        // A single loss is the neighbour watch's affair.
+        if self.losses.len() >= CHURN.0.max(links / CHURN.1) {
             self.losses.clear();
             self.company_at = elapsed;
             self.changed(cx, Duration::ZERO);
-        } else if cx.config.role == Role::Relay || links < cx.config.relay_links {
-            let soon = REFRESH_SOON.mul_f64(0.5 + 0.5 * cx.rng.f64());
-            self.changed(cx, soon);
         }
     }
 
@@ -194,13 +213,20 @@ impl Topology {
         let pause = if answers == 0 {
             REFRESH_AGAIN
         } else {
-            self.pause = (self.pause * 2).clamp(REFRESH_SOON, cx.config.refresh);
+            // Relays are what others look for; a client's own neighbourhood concerns nobody else.
+            let first = if cx.config.role == Role::Relay { REFRESH_SOON } else { cx.config.refresh };
+            self.pause = (self.pause * 2).max(first).min(cx.config.refresh);
             self.pause.mul_f64(0.75 + 0.5 * cx.rng.f64())
         };
         let next = cx.after(pause);
         // What changed during the walk may want an earlier one.
         self.refresh_at = Some(self.refresh_at.map_or(next, |at| at.min(next)));
         true
+    }
+
+    /// Whether a peer has vanished and is looked for.
+    pub(crate) fn seeks(&self, peer: &PeerId) -> bool {
+        self.lost.contains(peer)
     }
 
     /// How many peers are looked for.
@@ -224,9 +250,14 @@ impl Topology {
         self.refresh_at = None;
         self.refreshed_at = Some(cx.now.elapsed);
         self.refreshing = Some(dht.look_up(cx, cx.local.to_bytes(), Want::Closest));
-        if cx.config.role == Role::Relay && dht.table.len() > crate::dht::table::BUCKET {
-            self.far = (self.far + 1) % FAR_BUCKETS;
+        if cx.config.role == Role::Relay && dht.table.len() > BUCKET {
             let (local, bucket) = (Position::of_peer(&cx.local), FARTHEST - self.far);
+            self.far = (self.far + 1) % FAR_BUCKETS;
+            let of_bucket =
+                |known: &&PeerAddresses| local.distance(&Position::of_peer(&known.peer)).bucket() == Some(bucket);
+            if dht.table.peers().filter(of_bucket).count() >= BUCKET {
+                return;
+            }
             let key = (0..DRAWS).map(|_| cx.rng.u128(..).to_be_bytes());
             let mut key = key.filter(|key| local.distance(&Position::of(key)).bucket() == Some(bucket));
             if let Some(key) = key.next() {
@@ -271,12 +302,14 @@ impl Topology {
         self.tidy_at = None;
         let mut close = doubles(cx, others);
         let (low, high) = cx.config.links;
-        if servers(cx) > high {
+        let count = servers(cx);
+        if count > low {
             let ranked = worth::ranked(cx, cx.config.role == Role::Relay);
             let least = ranked.into_iter().skip(low).map(|(peer, _)| peer).collect::<Vec<_>>();
             let free = least.into_iter().filter(|peer| {
                 let links = cx.links.links_to(peer);
                 links.iter().all(|(id, link)| link.outbound && is_idle(cx, others, *id, link))
+                    && (count > high || is_unused(cx, peer))
                     && !others.join.keeps(peer)
                     && !is_relied_on(cx, others, peer)
             });
@@ -287,9 +320,10 @@ impl Topology {
             cx.links.release(connection);
             cx.outputs.push_back(Output::Disconnect { connection });
         }
-        let more = servers(cx) > high || cx.links.peers().any(|(peer, _)| decides(cx, peer) && doubled(cx, peer));
-        if more {
+        if cx.links.peers().any(|(peer, _)| decides(cx, peer) && doubled(cx, peer)) {
             self.tidy_in(cx, GRACE);
+        } else if count > low {
+            self.tidy_in(cx, UNUSED / 2);
         }
     }
 }
@@ -302,6 +336,12 @@ pub(crate) fn missing_company(config: &crate::Config, connected: usize, known: u
 /// Whether the lost are looked for: relays hold the network together, a client needs a few links.
 pub(crate) fn seeks(config: &crate::Config, connected: usize) -> bool {
     config.role == Role::Relay || connected < config.relay_links
+}
+
+/// Adds a moment to those of the last [`WINDOW`].
+fn count(moments: &mut VecDeque<Duration>, elapsed: Duration) {
+    moments.retain(|at| *at + WINDOW > elapsed);
+    moments.push_back(elapsed);
 }
 
 fn servers(cx: &Context<'_>) -> usize {
@@ -328,7 +368,9 @@ fn doubles(cx: &Context<'_>, others: &Neighbours<'_>) -> Vec<ConnectionId> {
     let peers = cx.links.peers().map(|(peer, _)| *peer);
     let mut close = Vec::new();
     for peer in peers.filter(|peer| decides(cx, peer) && doubled(cx, peer)) {
-        let links = cx.links.links_to(&peer);
+        let mut links = cx.links.links_to(&peer);
+        // Of equal links the one in use stays, else the newest.
+        links.sort_by_key(|(_, link)| (link.released, link.is_silent(), link.path, link.streams == Some(0)));
         let Some(((_, best), rest)) = links.split_first() else { continue };
         // The one that stays has proven itself; a reservation may live on any link to its relay.
         if best.is_silent() || is_young(cx, best) || others.reservations.concerns(&peer) {
@@ -339,6 +381,11 @@ fn doubles(cx: &Context<'_>, others: &Neighbours<'_>) -> Vec<ConnectionId> {
         close.extend(idle.filter(|(_, link)| direct || link.path == Path::Relayed).map(|(id, _)| *id));
     }
     close
+}
+
+/// Whether nobody has asked anything over the links to a peer for long.
+fn is_unused(cx: &Context<'_>, peer: &PeerId) -> bool {
+    cx.links.peer(peer).is_none_or(|known| known.used + UNUSED <= cx.now.elapsed)
 }
 
 fn is_young(cx: &Context<'_>, link: &Link) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libp2p::{Multiaddr, identity::Keypair};
-use openred_core::{address::RelayAddress, name::NetworkName};
+use openred_core::{address::RelayAddress, bootstrap::BootstrapList, name::NetworkName};
 
 use crate::{memory::Keeper, platform};
 
@@ -18,6 +18,10 @@ pub struct Config {
     pub role: Role,
     /// First contacts.
     pub relays: Vec<RelayAddress>,
+    /// More first contacts, as somebody listed them by region.
+    pub bootstrap: BootstrapList,
+    /// URLs of such lists, fetched while connections lack.
+    pub lists: Vec<String>,
     /// Where the node stands; may be empty.
     pub region: String,
     /// Addresses to listen on.
@@ -44,6 +48,8 @@ impl Config {
             identity,
             role: Role::Client,
             relays,
+            bootstrap: BootstrapList::default(),
+            lists: Vec::new(),
             region: String::new(),
             listen: Vec::new(),
             announce: Vec::new(),

@@ -6,6 +6,7 @@
 //!
 //! Bounds: commands wait in a queue of [`COMMANDS`]; tasks are bounded by the machine's own limits and [`MAX_INBOUND`].
 
+mod carried;
 mod exchange;
 mod translate;
 
@@ -34,6 +35,7 @@ use openred_core::{
     Response, address::is_relayed, event::Path, map::Map, wire,
 };
 
+pub(crate) use self::carried::Carried;
 use self::exchange::{Asked, Exchanged};
 use crate::{
     behaviour::{Behaviour, BehaviourEvent, Protocols},
@@ -61,6 +63,7 @@ pub(crate) struct Driver {
     parts: Parts,
     books: Books,
     reports: (mpsc::Sender<Exchanged>, mpsc::Receiver<Exchanged>),
+    ended: (mpsc::UnboundedSender<ConnectionId>, mpsc::UnboundedReceiver<ConnectionId>),
     timer: Option<(Duration, platform::Sleep)>,
     closed: bool,
 }
@@ -91,6 +94,8 @@ struct Books {
     fetches: Map<FetchId, Task>,
     opens: Map<OpenId, Task>,
     opened: Map<OpenId, ServiceStream>,
+    /// Circuits through this node, by their ends.
+    circuits: Map<PeerId, usize>,
     inbound: Map<InboundId, Task>,
     answers: Map<InboundId, oneshot::Sender<Response>>,
     operations: Map<OpId, oneshot::Sender<Result<Done, Error>>>,
@@ -100,13 +105,16 @@ struct Books {
 
 struct Connection {
     swarm: swarm::ConnectionId,
+    peer: PeerId,
     path: Path,
+    /// Service streams on it.
+    streams: usize,
 }
 
 /// What a stream that is being opened is for.
 enum Opening {
     Request { request: RequestId, message: Vec<u8>, answered: bool },
-    Service { open: OpenId, name: String, peer: PeerId, path: Path },
+    Service { open: OpenId, name: String, peer: PeerId, connection: ConnectionId, path: Path },
 }
 
 /// How an operation ended well, with the stream if it was for one.
@@ -122,12 +130,15 @@ enum Wake {
     Swarm(SwarmEvent<BehaviourEvent>),
     Command(Option<Command>),
     Exchanged(Exchanged),
+    /// A service stream of this connection has ended.
+    Ended(ConnectionId),
     Timer,
 }
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, books: Books::default(), reports: mpsc::channel(REPORTS), timer: None, closed: false }
+        let (reports, ended) = (mpsc::channel(REPORTS), mpsc::unbounded());
+        Self { parts, books: Books::default(), reports, ended, timer: None, closed: false }
     }
 
     /// Listens on an address; the answer comes when the transport has bound it.
@@ -160,6 +171,7 @@ impl Driver {
             match poll_fn(|cx| self.poll_wake(cx)).await {
                 Wake::Swarm(event) => self.swarm_event(event),
                 Wake::Exchanged(report) => self.exchanged(report),
+                Wake::Ended(connection) => self.carried(connection),
                 Wake::Timer => self.parts.shared.lock().machine.handle_timeout(now()),
                 Wake::Command(None) => return,
                 Wake::Command(Some(command)) => self.command(command),
@@ -179,6 +191,9 @@ impl Driver {
         }
         if let Poll::Ready(Some(report)) = self.reports.1.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Exchanged(report));
+        }
+        if let Poll::Ready(Some(connection)) = self.ended.1.poll_next_unpin(cx) {
+            return Poll::Ready(Wake::Ended(connection));
         }
         if let Poll::Ready(Some(event)) = self.parts.swarm.poll_next_unpin(cx) {
             return Poll::Ready(Wake::Swarm(event));
@@ -246,7 +261,12 @@ impl Driver {
             Output::OpenStream { open, peer, connection, name, .. } => {
                 let path = self.books.connections.get(&connection).map_or(Path::Direct, |known| known.path);
                 let protocol = self.parts.protocols.stream.clone();
-                self.open(peer, connection, protocol, Opening::Service { open, name: name.to_string(), peer, path });
+                self.open(
+                    peer,
+                    connection,
+                    protocol,
+                    Opening::Service { open, name: name.to_string(), peer, connection, path },
+                );
             }
             Output::CancelOpen { open } => {
                 self.books.opens.remove(&open);
@@ -340,8 +360,7 @@ impl Driver {
                 }
             }
             streams::Event::Inbound { peer, connection, protocol, stream } => {
-                let path = self.path(connection);
-                self.accept(peer, path, protocol == self.parts.protocols.kad, stream);
+                self.accept(peer, connection, protocol == self.parts.protocols.kad, stream);
             }
         }
     }
@@ -353,27 +372,30 @@ impl Driver {
                 let task = platform::spawn(exchange::request(request, stream, message, answered, report));
                 self.books.requests.insert(request, task);
             }
-            Opening::Service { open, name, peer, path } => {
-                let stream = ServiceStream::new(stream, path, peer, name);
+            Opening::Service { open, name, peer, connection, path } => {
+                let carried = self.carry(connection);
+                let stream = ServiceStream::new(stream, path, peer, name).carried(carried);
                 self.books.opens.insert(open, platform::spawn(exchange::open(open, stream, report)));
             }
         }
     }
 
     /// Another peer opened a stream; beyond the limit it is dropped, which resets it.
-    fn accept(&mut self, peer: PeerId, path: Path, is_dht: bool, stream: Stream) {
+    fn accept(&mut self, peer: PeerId, connection: swarm::ConnectionId, is_dht: bool, stream: Stream) {
         if self.books.inbound.len() >= MAX_INBOUND {
             tracing::debug!(%peer, limit = MAX_INBOUND, "too many inbound streams");
             return;
         }
         self.books.next_id += 1;
         let id = InboundId(self.books.next_id);
+        let path = self.path(connection);
         let report = self.reports.0.clone();
         let task = if is_dht {
             platform::spawn(exchange::serve(id, peer, stream, report))
         } else {
+            let carried = self.books.by_swarm.get(&connection).copied().map(|connection| self.carry(connection));
             let handlers = self.parts.handlers.clone();
-            platform::spawn(exchange::accept(id, peer, path, stream, handlers, report))
+            platform::spawn(exchange::accept(id, peer, path, stream, carried, handlers, report))
         };
         self.books.inbound.insert(id, task);
     }
@@ -454,10 +476,12 @@ impl Driver {
                 let address = translate::remote_address(&endpoint, peer_id);
                 let relayed = is_relayed(&address);
                 let path = if relayed { Path::Relayed } else { Path::Direct };
-                self.books.connections.insert(connection, Connection { swarm: connection_id, path });
+                let known = Connection { swarm: connection_id, peer: peer_id, path, streams: 0 };
+                self.books.connections.insert(connection, known);
                 self.books.by_swarm.insert(connection_id, connection);
                 let dial = self.books.dials.remove(&connection_id);
-                Input::Connected { peer: peer_id, connection, address, relayed, dial }
+                self.parts.shared.tell(Input::Connected { peer: peer_id, connection, address, relayed, dial });
+                return self.carries_nothing_yet(connection);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 let Some(connection) = self.books.by_swarm.remove(&connection_id) else { return };
@@ -520,6 +544,9 @@ impl Driver {
             }
             BehaviourEvent::Relay(event) => {
                 platform::count_relayed(&mut self.parts.shared.lock().relayed, &event);
+                if let Some((ends, change)) = platform::circuit(&event) {
+                    self.circuit(ends, change);
+                }
                 None
             }
             _ => None,

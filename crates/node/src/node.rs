@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol, relay};
 use openred_core::{
     Error, Explanation, Machine, Outcome, PeerInfo,
     event::Status,
-    find::{FindOptions, Found},
+    find::{FindOptions, FindStory, Found},
     name::{ServiceName, ServiceTarget},
     open::Target,
     publish::Offer,
@@ -81,6 +81,8 @@ impl Node {
             Role::Relay(limits) => (openred_core::Role::Relay, Some(limits)),
         };
         let mut decisions = openred_core::Config::new(config.network.clone(), role, config.relays);
+        decisions.bootstrap = config.bootstrap;
+        decisions.lists = config.lists;
         decisions.region = config.region;
         decisions.can_dial = platform::can_dial;
         decisions.dial_private = config.dial_private;
@@ -248,12 +250,33 @@ impl Node {
             stored_services: stats.stored_services,
             stored_bytes: stats.stored_bytes,
             routing_table: stats.routing_table,
+            finds_by_layer: stats.finds_by_layer,
+            cache_hits: stats.cache_hits,
+            cache_misses: stats.cache_misses,
+            cached_services: stats.cached_services,
+            cached_bytes: stats.cached_bytes,
+            remembered_peers: stats.remembered_peers,
+            lost_peers: stats.lost,
+            dht_requests: stats.dht.requests,
+            dht_served: stats.dht.served,
+            dht_refused: stats.dht.refused,
+            dht_walks: stats.dht.walks,
         })
     }
 
     /// Why a peer is reachable, or is not.
     pub fn explain(&self, peer: &PeerId) -> Result<Explanation, Error> {
         self.ask(|state| state.machine.explain(peer))
+    }
+
+    /// What each layer did in the latest find of a service; none if it was not looked for, or too long ago.
+    pub fn explain_find(&self, target: &ServiceTarget) -> Result<Option<FindStory>, Error> {
+        self.ask(|state| state.machine.explain_find(target))
+    }
+
+    /// What this node knows of a service without asking anybody, as a directory gives it; none if it knows nobody.
+    pub fn bundle(&self, target: &ServiceTarget) -> Result<Option<Vec<u8>>, Error> {
+        self.ask(|state| state.machine.bundle(target, now()))
     }
 
     /// Tries at once whatever waits for its turn: the network has come back, or the page woke up.

@@ -31,7 +31,8 @@ use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use self::current::{Config, MaybeSend, Sleep, Task, can_dial, executor_config, public, sleep, spawn, transport};
 pub(crate) use self::current::{
-    Fetcher, RelayServer, Signalling, count_relayed, listen_for_peers, peer_connections, relay_server, with_peers,
+    Fetcher, RelayServer, Signalling, circuit, count_relayed, listen_for_peers, peer_connections, relay_server,
+    with_peers,
 };
 use crate::{meter::Meter, muxer};
 

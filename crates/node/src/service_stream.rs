@@ -10,7 +10,7 @@ use futures::{AsyncRead, AsyncWrite};
 use libp2p::{PeerId, Stream};
 use openred_core::event::Path;
 
-use crate::muxer;
+use crate::{driver::Carried, muxer};
 
 /// A stream of bytes in both directions, each of which ends on its own.
 ///
@@ -28,12 +28,21 @@ pub struct ServiceStream {
     path: Path,
     remote_peer: PeerId,
     name: String,
+    /// Its mark on the connection, kept for its drop.
+    #[allow(dead_code)]
+    carried: Option<Carried>,
 }
 
 impl ServiceStream {
     /// Wraps a stream on which the service has been agreed.
     pub fn new(stream: Stream, path: Path, remote_peer: PeerId, name: String) -> Self {
-        Self { stream: Some(stream), path, remote_peer, name }
+        Self { stream: Some(stream), path, remote_peer, name, carried: None }
+    }
+
+    /// The same stream, counted on its connection until it is dropped.
+    pub(crate) fn carried(mut self, carried: Carried) -> Self {
+        self.carried = Some(carried);
+        self
     }
 
     /// How the peer is reached.

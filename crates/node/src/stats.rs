@@ -33,4 +33,27 @@ pub struct Stats {
     pub stored_bytes: usize,
     /// Peers in the routing table.
     pub routing_table: usize,
+    /// Finds that found something, by the layer that answered first, in the order of
+    /// [`Layer::ALL`](openred_core::find::Layer::ALL).
+    pub finds_by_layer: [u64; 5],
+    /// Finds that were answered from the cache without asking the network.
+    pub cache_hits: u64,
+    /// Finds for which the cache was asked and the network had to be asked as well.
+    pub cache_misses: u64,
+    /// Names in the cache.
+    pub cached_services: usize,
+    /// Bytes they take.
+    pub cached_bytes: usize,
+    /// Relays and DHT servers that are remembered.
+    pub remembered_peers: usize,
+    /// Servers of this network that were linked, vanished, and are looked for.
+    pub lost_peers: usize,
+    /// DHT requests sent to other peers.
+    pub dht_requests: u64,
+    /// DHT requests of other peers that were looked at.
+    pub dht_served: u64,
+    /// DHT requests of other peers that exceeded their quota.
+    pub dht_refused: u64,
+    /// DHT walks that have ended.
+    pub dht_walks: u64,
 }

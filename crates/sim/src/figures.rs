@@ -1,13 +1,17 @@
 //! The simulator's part of the project's figures: each a table with its conditions, from a fixed seed.
 
+pub mod churn;
+pub mod cuts;
+pub mod join;
 pub mod lookups;
+pub mod loss;
 pub mod report;
 mod sample;
 
 use report::Table;
 
 /// How much is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scale {
     /// Small networks and few trials: a look within a minute.
     Quick,
@@ -15,11 +19,20 @@ pub enum Scale {
     Full,
 }
 
-/// A figure: the word by which it is asked for, and what measures it.
-pub type Figure = (&'static str, fn(Scale) -> Table);
+/// A figure: the word by which it is asked for, the smallest scale at which it is part of all, and what measures it.
+pub type Figure = (&'static str, Scale, fn(Scale) -> Table);
 
 /// Every figure.
-pub const FIGURES: [Figure; 1] = [("lookups", lookups::table)];
+pub const FIGURES: [Figure; 8] = [
+    ("join", Scale::Quick, join::table),
+    ("recovery", Scale::Quick, cuts::recovery),
+    ("cuts", Scale::Quick, cuts::table),
+    ("loss", Scale::Quick, loss::table),
+    ("churn", Scale::Quick, churn::table),
+    ("lookups-1000", Scale::Quick, lookups::thousand),
+    ("lookups-10000", Scale::Full, lookups::ten_thousand),
+    ("lookups-100000", Scale::Full, lookups::hundred_thousand),
+];
 
 /// Resident memory of this process in bytes, where the system tells.
 pub(crate) fn memory() -> Option<usize> {

@@ -13,7 +13,11 @@
 pub mod cities;
 pub mod measured;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+    time::Duration,
+};
 
 use fastrand::Rng;
 
@@ -48,6 +52,7 @@ pub struct Latency {
     world: World,
     pairs: BTreeMap<(NodeId, NodeId), Duration>,
     losing: BTreeMap<(NodeId, NodeId), f64>,
+    homes: BTreeSet<NodeId>,
 }
 
 /// Where the nodes are.
@@ -73,6 +78,7 @@ impl Latency {
             world: World::Even,
             pairs: BTreeMap::new(),
             losing: BTreeMap::new(),
+            homes: BTreeSet::new(),
         }
     }
 
@@ -89,6 +95,11 @@ impl Latency {
     /// Sets the probability that a packet from one node to another is lost; the other direction stays as it is.
     pub fn losing(&mut self, from: NodeId, to: NodeId, probability: f64) {
         self.losing.insert((from, to), probability);
+    }
+
+    /// A node stands in somebody's home and not in a data centre; counts among cities.
+    pub fn at_home(&mut self, id: NodeId) {
+        self.homes.insert(id);
     }
 
     /// The region where a node stands; empty in a world without regions.
@@ -147,7 +158,10 @@ impl Latency {
                 let factor = fraction((self.seed, pair.0.0, pair.1.0));
                 self.base.mul_f64(1.0 + self.spread * factor)
             }
-            World::Cities(cities) => cities.one_way(self.seed, pair.0, pair.1),
+            World::Cities(cities) => {
+                let homes = [pair.0, pair.1].map(|id| self.homes.contains(&id));
+                cities.one_way(self.seed, pair, homes)
+            }
             World::Measured(measured) => measured.one_way(self.seed, from, to, now),
         }
     }

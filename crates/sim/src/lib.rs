@@ -19,27 +19,38 @@
 //! net.run_for(30.s());
 //! ```
 //!
-//! **What is simulated.** Packets travel with a [`Latency`] of their pair of nodes. A *silent* node, or the other side of
-//! a *partition*, is a black hole: what is on its way waits, as TCP would go on sending it, and arrives one latency after
-//! the silence ends, if its connection has outlived that. A *killed* node's connections are closed at once, and dials to
-//! it are refused. Connections run through a relay only as long as it holds a reservation of their target and lives.
-//! Handshakes, stream negotiation, identify and ping cost the round trips, and follow the intervals, of the real shell;
-//! ping has libp2p's one silent failure. Events at the same instant happen in an order drawn from the seed, and timers are
-//! up to a millisecond late, so that an order of events that hurts is found by some seed and returns with it.
+//! **What is simulated.** Packets travel with the [`Latency`] of their pair of nodes: all pairs alike, cities on the globe, or
+//! hosts of a real measurement; lost ones are repeated as transports do. A *silent* node, a *lost* one, one that is *mute*
+//! or *deaf*, or the other side of a *partition* is a black hole: what is on its way waits, as TCP would go on sending it,
+//! and arrives one latency after the silence ends, if its connection has outlived that. A *killed* node's connections are
+//! closed at once, and dials to it are refused. Connections run through a relay only as long as it holds a reservation of
+//! their target and lives. Handshakes (WebSocket, and QUIC where [`Net::quic`] says so), stream negotiation, identify and
+//! ping cost the round trips, and follow the intervals, of the real shell; ping has libp2p's one silent failure. HTTP
+//! requests reach relays' directories and published lists, and a node's memory outlives it. Events at the same instant
+//! happen in an order drawn from the seed, and timers are up to a millisecond late, so that an order of events that hurts
+//! is found by some seed and returns with it.
 //!
-//! **What is not.** Bandwidth, loss in one direction, limits on connections, identify's push and libp2p's own bugs.
+//! **Larger stories.** [`crowd`] fills a network with people and asks who finds what; [`churn`] lets them come and go;
+//! [`scenario`] reads worlds, events and expectations from files; [`figures`] measures what the project promises. The
+//! command line runs the last two: `cargo run --release -p openred-sim -- figures --quick`.
+//!
+//! **What is not.** Bandwidth and congestion, packets of one connection waiting behind a lost one, limits on connections,
+//! identify's push and libp2p's own bugs.
 //!
 //! **What is checked, always.** Every order of an application ends with exactly one answer within its limit; no machine
 //! names a deadline in the past again and again; no instant goes on for ever.
 //!
 //! With `OPENRED_SIM_TRACE=1` in the environment everything that reaches or leaves a machine is printed.
 
+pub mod churn;
+pub mod crowd;
 pub mod figures;
 pub mod latency;
 mod map;
 mod net;
 mod node;
 mod queue;
+pub mod scenario;
 mod time;
 mod trace;
 mod wire;

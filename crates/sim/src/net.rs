@@ -142,12 +142,14 @@ impl Net {
     }
 
     fn register(&mut self, role: Role, relays: &[NodeId], set: impl FnOnce(&mut Config)) -> NodeId {
-        let id = NodeId(self.nodes.len());
+        let keypair = self.draw_keypair();
+        self.register_as(keypair, role, relays, set)
+    }
+
+    fn draw_keypair(&mut self) -> Keypair {
         let mut seed = [0; 32];
         seed.fill_with(|| self.rng.u8(..));
-        let keypair = Keypair::ed25519_from_bytes(seed).expect("32 bytes are a key");
-        self.register_as(keypair, role, relays, set);
-        id
+        Keypair::ed25519_from_bytes(seed).expect("32 bytes are a key")
     }
 
     fn register_as(

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use openred_sim::{
     Net, NodeId, Time,
-    core::{Outcome, event::Event, find::Found, publish::OfferPatch},
+    core::{Config, Outcome, event::Event, find::Found, publish::OfferPatch},
 };
 
 fn relays(net: &mut Net, count: usize) -> Vec<NodeId> {
-    let first = net.relay();
+    relays_with(net, count, |_| {})
+}
+
+fn relays_with(net: &mut Net, count: usize, set: impl Fn(&mut Config)) -> Vec<NodeId> {
+    let first = net.relay_with(&[], &set);
     let mut relays = vec![first];
-    relays.extend((1..count).map(|_| net.relay_knowing(&[first])));
+    relays.extend((1..count).map(|_| net.relay_with(&[first], &set)));
     relays
 }
 
@@ -54,8 +58,9 @@ fn provide_ends_only_when_reserved_and_held_by_a_quorum() {
 #[test]
 fn a_reader_repairs_a_stale_holder() {
     let mut net = Net::new(2);
-    let relays = relays(&mut net, 3);
-    let alice = net.client(&relays[..2]);
+    // Neither do relays give each other values here, nor does the provider look for its holders: they would mend it before.
+    let relays = relays_with(&mut net, 3, |config| config.repair_rate = 0);
+    let alice = net.client_with(&relays[..2], |config| config.check = 24.h());
     let bob = net.client(&relays);
     let order = net.provide_with(alice, "chess", |offer| offer.metadata = patch("old").metadata.expect("some"));
     net.wait(order).expect("relays are there");
@@ -309,7 +314,8 @@ fn everybody_wakes_hours_later() {
 #[test]
 fn a_day_leaves_no_litter() {
     let mut net = Net::new(11);
-    let relays = relays(&mut net, 3);
+    // A question each second makes a simulated day long.
+    let relays = relays_with(&mut net, 3, |config| config.watch = 1.mins());
     let alice = net.client(&relays);
     let bob = net.client(&relays);
     let order = net.provide(alice, "chess");

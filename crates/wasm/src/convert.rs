@@ -1,6 +1,6 @@
 //! Between the node's types and plain JavaScript values. The names of the fields are the npm contract's.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use openred_node::{
     PeerId, Stats,
@@ -8,29 +8,15 @@ use openred_node::{
         Error, Explanation, PeerInfo,
         address::{MultiaddrError, parse_multiaddr},
         event::{Event, JoinStage, Status},
-        find::{FindOptions, Found, FoundRecord},
-        name::ServiceTarget,
+        find::{FindOptions, FindStory, Found, FoundRecord, Layer, LayerReport},
         open::Target,
         publish::{Offer, OfferPatch},
         record::Record,
     },
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::JsValue;
 
-/// Reads a plain value; what does not fit is an `INVALID_OPTION`.
-pub(crate) fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
-    serde_wasm_bindgen::from_value(value)
-        .map_err(|error| rejection(&Error::InvalidOption(format!("the options do not fit: {error}"))))
-}
-
-/// Makes a plain value: objects, no `Map`.
-pub(crate) fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, JsValue> {
-    value
-        .serialize(&Serializer::new().serialize_maps_as_objects(true))
-        .map_err(|error| rejection(&Error::Unsupported(format!("the answer cannot be expressed: {error}"))))
-}
+use crate::plain::{Input, Plain, list, required};
 
 /// What every failing call rejects with.
 pub(crate) fn rejection(error: &Error) -> JsValue {
@@ -43,383 +29,242 @@ pub(crate) fn reset_rejection(message: &str) -> JsValue {
 }
 
 fn coded(code: &str, message: &str) -> JsValue {
-    #[derive(Serialize)]
-    struct Rejection<'a> {
-        code: &'a str,
-        message: &'a str,
-    }
-    serde_wasm_bindgen::to_value(&Rejection { code, message }).unwrap_or_else(|_| JsValue::from_str(message))
+    Plain::new().with("code", code).with("message", message).into()
 }
 
 pub(crate) fn peer_id(text: &str) -> Result<PeerId, Error> {
     text.parse().map_err(|error| Error::InvalidOption(format!("{text:?} is not a peer id: {error}")))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JsOptions {
+/// What a node is started with.
+pub(crate) struct Options {
     pub(crate) relays: Vec<String>,
+    /// URLs of lists of relays.
+    pub(crate) lists: Vec<String>,
     pub(crate) network: Option<String>,
-    #[serde(with = "bytes")]
     pub(crate) identity: Vec<u8>,
-    #[serde(default)]
+    /// What an earlier node left.
+    pub(crate) memory: Option<Vec<u8>>,
     pub(crate) secure: bool,
-    #[serde(default)]
     pub(crate) public_page: bool,
 }
 
-/// A `Uint8Array` in the place of a sequence of numbers.
-mod bytes {
-    use serde::{
-        Deserializer,
-        de::{Error, Visitor},
-    };
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a Uint8Array")
-            }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-            fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-                Ok(bytes)
-            }
-        }
-        deserializer.deserialize_byte_buf(Bytes)
-    }
+pub(crate) fn options(value: JsValue) -> Result<Options, Error> {
+    let input = Input::new(value)?;
+    Ok(Options {
+        relays: required("relays", input.strings("relays")?)?,
+        lists: input.strings("lists")?.unwrap_or_default(),
+        network: input.string("network")?,
+        memory: input.bytes("memory")?,
+        identity: required("identity", input.bytes("identity")?)?,
+        secure: input.flag("secure")?,
+        public_page: input.flag("publicPage")?,
+    })
 }
 
-#[derive(Deserialize)]
-pub(crate) struct JsOffer {
-    name: String,
-    #[serde(flatten)]
-    patch: JsPatch,
+pub(crate) fn offer(value: JsValue) -> Result<Offer, Error> {
+    let input = Input::new(value)?;
+    let patch = read_patch(&input)?;
+    Ok(Offer {
+        name: required("name", input.string("name")?)?.parse()?,
+        kind: patch.kind.unwrap_or_default(),
+        metadata: patch.metadata.unwrap_or_default(),
+        ttl: patch.ttl,
+        region: patch.region.unwrap_or_default(),
+        clusters: patch.clusters.unwrap_or_default(),
+    })
 }
 
-impl JsOffer {
-    pub(crate) fn into_offer(self) -> Result<Offer, Error> {
-        let patch = self.patch.into_patch();
-        Ok(Offer {
-            name: self.name.parse()?,
-            kind: patch.kind.unwrap_or_default(),
-            metadata: patch.metadata.unwrap_or_default(),
-            ttl: patch.ttl,
-            region: patch.region.unwrap_or_default(),
-            clusters: patch.clusters.unwrap_or_default(),
-        })
-    }
+pub(crate) fn offer_patch(value: JsValue) -> Result<OfferPatch, Error> {
+    read_patch(&Input::new(value)?)
 }
 
-#[derive(Deserialize)]
-pub(crate) struct JsPatch {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    metadata: Option<BTreeMap<String, String>>,
-    ttl: Option<f64>,
-    region: Option<String>,
-    clusters: Option<Vec<String>>,
+fn read_patch(input: &Input) -> Result<OfferPatch, Error> {
+    Ok(OfferPatch {
+        kind: input.string("type")?,
+        metadata: input.texts("metadata")?,
+        ttl: input.number("ttl")?.map(duration),
+        region: input.string("region")?,
+        clusters: input.strings("clusters")?,
+    })
 }
 
-impl JsPatch {
-    pub(crate) fn into_patch(self) -> OfferPatch {
-        OfferPatch {
-            kind: self.kind,
-            metadata: self.metadata,
-            ttl: self.ttl.map(|ms| Duration::from_millis(ms.max(0.0) as u64)),
-            region: self.region,
-            clusters: self.clusters,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JsFind {
-    limit: Option<usize>,
-    timeout: Option<f64>,
-    max_age: Option<f64>,
-}
-
-impl JsFind {
-    pub(crate) fn into_options(self) -> FindOptions {
-        let default = FindOptions::default();
-        FindOptions {
-            limit: self.limit.unwrap_or(default.limit),
-            timeout: self.timeout.map_or(default.timeout, |ms| Duration::from_millis(ms.max(0.0) as u64)),
-            max_age: self.max_age.map_or(default.max_age, |ms| Duration::from_millis(ms.max(0.0) as u64)),
-        }
-    }
+pub(crate) fn find_options(value: JsValue) -> Result<FindOptions, Error> {
+    let input = Input::new(value)?;
+    let default = FindOptions::default();
+    Ok(FindOptions {
+        limit: input.number("limit")?.map_or(default.limit, |limit| limit as usize),
+        timeout: input.number("timeout")?.map_or(default.timeout, duration),
+        max_age: input.number("maxAge")?.map_or(default.max_age, duration),
+    })
 }
 
 /// A name, a peer with a name, or a record; the fields present say which.
-#[derive(Deserialize)]
-pub(crate) struct JsTarget {
-    target: Option<String>,
-    peer: Option<String>,
-    name: Option<String>,
-    record: Option<JsProvider>,
+pub(crate) fn target(value: JsValue) -> Result<Target, Error> {
+    let input = Input::new(value)?;
+    if let Some(target) = input.string("target")? {
+        return Ok(Target::Name(target.parse()?));
+    }
+    if let Some(record) = input.object("record")? {
+        return provider(&record);
+    }
+    match (input.string("peer")?, input.string("name")?) {
+        (Some(peer), Some(name)) => Ok(Target::Peer { peer: peer_id(&peer)?, name: name.parse()? }),
+        _ => Err(Error::InvalidOption("the target is a name, a record, or { peer, name }".to_owned())),
+    }
 }
 
-#[derive(Deserialize)]
-struct JsProvider {
-    name: String,
-    provider: String,
-    #[serde(default)]
-    endpoints: Vec<String>,
-}
-
-impl JsTarget {
-    pub(crate) fn into_target(self) -> Result<Target, Error> {
-        match self {
-            JsTarget { target: Some(target), .. } => Ok(Target::Name(target.parse::<ServiceTarget>()?)),
-            JsTarget { peer: Some(peer), name: Some(name), .. } => {
-                Ok(Target::Peer { peer: peer_id(&peer)?, name: name.parse()? })
+fn provider(input: &Input) -> Result<Target, Error> {
+    let name = required("record.name", input.string("name")?)?.parse()?;
+    let provider = peer_id(&required("record.provider", input.string("provider")?)?)?;
+    let mut record = Record::new(name, provider, 0);
+    for text in input.strings("endpoints")?.unwrap_or_default() {
+        match parse_multiaddr(&text) {
+            Ok(endpoint) => record.endpoints.push(endpoint),
+            // What is not known here could not be dialled either.
+            Err(MultiaddrError::Unknown { .. }) => {}
+            Err(error) => {
+                let message = format!("record.endpoints: {text:?} is not a multiaddr: {error}");
+                return Err(Error::InvalidOption(message));
             }
-            JsTarget { record: Some(record), .. } => {
-                let mut target = Record::new(record.name.parse()?, peer_id(&record.provider)?, 0);
-                target.endpoints = record
-                    .endpoints
-                    .iter()
-                    .filter_map(|text| match parse_multiaddr(text) {
-                        // What is not known here could not be dialled either.
-                        Err(MultiaddrError::Unknown { .. }) => None,
-                        read => Some(read.map_err(|error| {
-                            Error::InvalidOption(format!("record.endpoints: {text:?} is not a multiaddr: {error}"))
-                        })),
-                    })
-                    .collect::<Result<_, _>>()?;
-                Ok(Target::Record(Box::new(target)))
-            }
-            _ => Err(Error::InvalidOption("the target is a name, a record, or { peer, name }".to_owned())),
         }
     }
+    Ok(Target::Record(Box::new(record)))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JsFound {
-    records: Vec<JsRecord>,
-    layer: Option<&'static str>,
-    elapsed_ms: f64,
+pub(crate) fn found(found: &Found) -> JsValue {
+    Plain::new()
+        .with("records", list(found.records.iter().map(record)))
+        .with_some("layer", found.layer.map(|layer| layer.as_str()))
+        .with("elapsedMs", ms(found.elapsed))
+        .with("layers", layers(&found.layers))
+        .into()
 }
 
-impl From<&Found> for JsFound {
-    fn from(found: &Found) -> Self {
-        Self {
-            records: found.records.iter().map(JsRecord::from).collect(),
-            layer: found.layer.map(|layer| layer.as_str()),
-            elapsed_ms: ms(found.elapsed),
-        }
-    }
+fn layers(reports: &[LayerReport]) -> JsValue {
+    list(reports.iter().map(|report| {
+        Plain::new()
+            .with("layer", report.layer.as_str())
+            .with("outcome", report.outcome.as_str())
+            .with("startedMs", ms(report.started))
+            .with("tookMs", ms(report.took))
+            .with("records", report.records as f64)
+            .with_some("reason", report.outcome.reason())
+    }))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JsRecord {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    provider: String,
-    endpoints: Vec<String>,
-    metadata: BTreeMap<String, String>,
-    region: String,
-    clusters: Vec<String>,
-    sequence: f64,
-    issued_at: f64,
-    ttl: f64,
-    layer: &'static str,
-    age_ms: f64,
-    verdict: &'static str,
+/// What the latest find of a name did, if this node remembers one.
+pub(crate) fn story(story: Option<&FindStory>) -> JsValue {
+    let plain = match story {
+        Some(story) => Plain::new().with("code", story.code).with("reason", story.reason()),
+        None => Plain::new().with("code", "UNKNOWN").with("reason", "this node has not looked for it lately"),
+    };
+    plain.with("layers", layers(story.map_or(&[], |story| &story.layers))).into()
 }
 
-impl From<&FoundRecord> for JsRecord {
-    fn from(found: &FoundRecord) -> Self {
-        let record = &found.record;
-        Self {
-            name: record.name.to_string(),
-            kind: record.kind.clone(),
-            provider: record.provider.to_string(),
-            endpoints: record.endpoints.iter().map(ToString::to_string).collect(),
-            metadata: record.metadata.clone(),
-            region: record.region.clone(),
-            clusters: record.clusters.clone(),
-            sequence: record.sequence as f64,
-            issued_at: record.issued_at as f64,
-            ttl: record.ttl as f64,
-            layer: found.layer.as_str(),
-            age_ms: ms(found.age),
-            verdict: found.verdict.as_str(),
-        }
-    }
+fn record(found: &FoundRecord) -> Plain {
+    let record = &found.record;
+    let metadata = record.metadata.iter().fold(Plain::new(), |metadata, (key, text)| metadata.with(key, text));
+    Plain::new()
+        .with("name", record.name.as_str())
+        .with("type", &record.kind)
+        .with("provider", record.provider.to_string())
+        .with("endpoints", list(record.endpoints.iter().map(ToString::to_string)))
+        .with("metadata", metadata)
+        .with("region", &record.region)
+        .with("clusters", list(&record.clusters))
+        .with("sequence", record.sequence as f64)
+        .with("issuedAt", record.issued_at as f64)
+        .with("ttl", record.ttl as f64)
+        .with("layer", found.layer.as_str())
+        .with("ageMs", ms(found.age))
+        .with("verdict", found.verdict.as_str())
 }
 
-#[derive(Serialize)]
-pub(crate) struct JsStatus<'a> {
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+pub(crate) fn status(status: &Status) -> JsValue {
+    with_status(Plain::new(), status).into()
 }
 
-pub(crate) fn status(status: &Status) -> JsStatus<'_> {
-    JsStatus { state: status.state.as_str(), reason: status.reason.as_deref() }
+fn with_status(plain: Plain, status: &Status) -> Plain {
+    plain.with("state", status.state.as_str()).with_some("reason", status.reason.as_deref())
 }
 
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JsEvent<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    relay: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_in_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    missed: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    record: Option<JsRecord>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<String>,
-}
-
-pub(crate) fn event(event: &Event) -> JsEvent<'_> {
-    let mut js = JsEvent::default();
-    match event {
-        Event::Status(status) => {
-            js.kind = "status";
-            js.state = Some(status.state.as_str());
-            js.reason = status.reason.as_deref();
-        }
+pub(crate) fn event(event: &Event) -> JsValue {
+    let of = |kind: &str| Plain::new().with("type", kind);
+    let of_peer = |kind, peer: &PeerId| of(kind).with("peerId", peer.to_string());
+    let plain = match event {
+        Event::Status(status) => with_status(of("status"), status),
         Event::Join(step) => {
-            js.kind = "join";
-            js.step = Some(step.stage.as_str());
-            js.relay = Some(&step.relay);
-            js.peer_id = step.peer.map(|peer| peer.to_string());
-            if let JoinStage::Failed { code, reason, retry_in_ms } = &step.stage {
-                js.code = Some(code);
-                js.reason = Some(reason);
-                js.retry_in_ms = Some(*retry_in_ms as f64);
+            let plain = of("join")
+                .with("step", step.stage.as_str())
+                .with("relay", &step.relay)
+                .with_some("peerId", step.peer.map(|peer| peer.to_string()));
+            match &step.stage {
+                JoinStage::Failed { code, reason, retry_in_ms } => {
+                    plain.with("code", *code).with("reason", reason).with("retryInMs", *retry_in_ms as f64)
+                }
+                _ => plain,
             }
         }
         Event::PeerConnected { peer, path, address } => {
-            js.kind = "peer:connect";
-            js.peer_id = Some(peer.to_string());
-            js.path = Some(path.as_str());
-            js.address = Some(address.to_string());
+            of_peer("peer:connect", peer).with("path", path.as_str()).with("address", address.to_string())
         }
-        Event::PeerDisconnected { peer } => {
-            js.kind = "peer:disconnect";
-            js.peer_id = Some(peer.to_string());
-        }
-        Event::PeerPath { peer, path } => {
-            js.kind = "peer:path";
-            js.peer_id = Some(peer.to_string());
-            js.path = Some(path.as_str());
-        }
-        Event::RecordFound(found) => {
-            js.kind = "record:found";
-            js.record = Some(JsRecord::from(&**found));
-        }
+        Event::PeerDisconnected { peer } => of_peer("peer:disconnect", peer),
+        Event::PeerPath { peer, path } => of_peer("peer:path", peer).with("path", path.as_str()),
+        Event::RecordFound(found) => of("record:found").with("record", record(found)),
         Event::RecordGone { name, provider } => {
-            js.kind = "record:gone";
-            js.name = Some(name.as_str());
-            js.provider = Some(provider.to_string());
+            of("record:gone").with("name", name.as_str()).with("provider", provider.to_string())
         }
-        Event::Warning { code, message } => {
-            js.kind = "warning";
-            js.code = Some(code);
-            js.message = Some(message);
-        }
-        Event::Lagged { missed } => {
-            js.kind = "lagged";
-            js.missed = Some(*missed as f64);
-        }
-        _ => js.kind = "unknown",
-    }
-    js
+        Event::Warning { code, message } => of("warning").with("code", *code).with("message", message),
+        Event::Lagged { missed } => of("lagged").with("missed", *missed as f64),
+        _ => of("unknown"),
+    };
+    plain.into()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JsPeer {
-    peer_id: String,
-    roles: Vec<&'static str>,
-    path: &'static str,
-    transport: &'static str,
-    address: String,
-    rtt_ms: Option<f64>,
-    since: f64,
+pub(crate) fn peers(peers: &[PeerInfo]) -> JsValue {
+    list(peers.iter().map(peer))
 }
 
-pub(crate) fn peer(info: &PeerInfo) -> JsPeer {
-    JsPeer {
-        peer_id: info.peer.to_string(),
-        roles: info.roles.clone(),
-        path: info.path.as_str(),
-        transport: info.transport(),
-        address: info.address.to_string(),
-        rtt_ms: info.rtt.map(ms),
-        since: info.since as f64,
-    }
+fn peer(info: &PeerInfo) -> Plain {
+    Plain::new()
+        .with("peerId", info.peer.to_string())
+        .with("roles", list(info.roles.iter().copied()))
+        .with("path", info.path.as_str())
+        .with("transport", info.transport())
+        .with("address", info.address.to_string())
+        .with_some("rttMs", info.rtt.map(ms))
+        .with("since", info.since as f64)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JsStats {
-    uptime_ms: f64,
-    peers: usize,
-    relays: usize,
-    reservations: usize,
-    bytes_in: f64,
-    bytes_out: f64,
-    finds: f64,
-    find_ms: f64,
-    peer_connections: f64,
+pub(crate) fn stats(stats: &Stats) -> JsValue {
+    let by_layer = Layer::ALL.iter().zip(stats.finds_by_layer);
+    let by_layer = by_layer.fold(Plain::new(), |plain, (layer, finds)| plain.with(layer.as_str(), finds as f64));
+    Plain::new()
+        .with("uptimeMs", ms(stats.uptime))
+        .with("peers", stats.peers as f64)
+        .with("relays", stats.relays as f64)
+        .with("reservations", stats.reservations as f64)
+        .with("bytesIn", stats.bytes_in as f64)
+        .with("bytesOut", stats.bytes_out as f64)
+        .with("finds", stats.finds as f64)
+        .with("findMs", ms(stats.find_time))
+        .with("peerConnections", stats.peer_connections as f64)
+        .with("findsByLayer", by_layer)
+        .with("cacheHits", stats.cache_hits as f64)
+        .with("cachedServices", stats.cached_services as f64)
+        .with("rememberedPeers", stats.remembered_peers as f64)
+        .with("routingTable", stats.routing_table as f64)
+        .into()
 }
 
-pub(crate) fn stats(stats: &Stats) -> JsStats {
-    JsStats {
-        uptime_ms: ms(stats.uptime),
-        peers: stats.peers,
-        relays: stats.relays,
-        reservations: stats.reservations,
-        bytes_in: stats.bytes_in as f64,
-        bytes_out: stats.bytes_out as f64,
-        finds: stats.finds as f64,
-        find_ms: ms(stats.find_time),
-        peer_connections: stats.peer_connections as f64,
-    }
+pub(crate) fn explanation(explanation: &Explanation) -> JsValue {
+    Plain::new().with("code", explanation.code).with("reason", &explanation.reason).into()
 }
 
-#[derive(Serialize)]
-pub(crate) struct JsExplanation<'a> {
-    code: &'static str,
-    reason: &'a str,
-}
-
-pub(crate) fn explanation(explanation: &Explanation) -> JsExplanation<'_> {
-    JsExplanation { code: explanation.code, reason: &explanation.reason }
+/// Milliseconds of JavaScript as a time that is not negative.
+fn duration(ms: f64) -> Duration {
+    Duration::from_millis(ms.max(0.0) as u64)
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -11,6 +11,7 @@ mod calls;
 mod convert;
 mod crash;
 mod node;
+mod plain;
 mod stream;
 
 pub use crash::on_crash;

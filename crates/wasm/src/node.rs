@@ -10,9 +10,9 @@ use futures::{
     channel::oneshot,
     future::{Either, select},
 };
-use js_sys::Uint8Array;
+use js_sys::{Function, Uint8Array};
 use openred_node::{
-    Config, Events, Handler, Keypair, Node, Registration,
+    Config, Events, Handler, Keeper, Keypair, Node, Registration,
     core::{Error, address::RelayAddress, name::NetworkName, name::ServiceName},
 };
 use wasm_bindgen::prelude::*;
@@ -21,7 +21,7 @@ use openred_node::core::map::Map;
 
 use crate::{
     calls::Calls,
-    convert::{self, JsFind, JsFound, JsOffer, JsOptions, JsPatch, JsTarget, from_js, rejection, to_js},
+    convert::{self, Options, rejection},
     stream::RawStream,
 };
 
@@ -51,11 +51,19 @@ struct Served {
 
 #[wasm_bindgen]
 impl RawNode {
-    /// Starts a node, which begins to join.
+    /// Starts a node, which begins to join. `fetch` is called with a URL, a number of bytes and an `AbortSignal`; `remember`
+    /// with the bytes to be given to a later node as its memory, and must not call this node.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue) -> Result<RawNode, JsValue> {
-        let options: JsOptions = from_js(options)?;
-        let (config, identity) = configure(options).map_err(|error| rejection(&error))?;
+    pub fn new(options: JsValue, fetch: Option<Function>, remember: Option<Function>) -> Result<RawNode, JsValue> {
+        let options = convert::options(options).and_then(configure);
+        let (mut config, identity) = options.map_err(|error| rejection(&error))?;
+        config.platform.fetch = fetch;
+        config.keeper = remember.map(|remember| {
+            Keeper::new(move |memory: Vec<u8>| {
+                // A page that cannot keep it tells its user by itself.
+                let _ = remember.call1(&JsValue::NULL, &Uint8Array::from(memory.as_slice()));
+            })
+        });
         let node = Node::spawn(config).map_err(|error| rejection(&error))?;
         Ok(RawNode {
             events: RefCell::new(Some(node.events())),
@@ -81,8 +89,8 @@ impl RawNode {
     }
 
     /// `{ state, reason? }`.
-    pub fn status(&self) -> Result<JsValue, JsValue> {
-        to_js(&convert::status(&self.node.status()))
+    pub fn status(&self) -> JsValue {
+        convert::status(&self.node.status())
     }
 
     /// Resolves when the node has joined.
@@ -92,7 +100,7 @@ impl RawNode {
 
     /// Offers a service; gives the registration's number.
     pub async fn provide(&self, op: u32, offer: JsValue) -> Result<u32, JsValue> {
-        let offer = from_js::<JsOffer>(offer)?.into_offer().map_err(|error| rejection(&error))?;
+        let offer = convert::offer(offer).map_err(|error| rejection(&error))?;
         let registration = self.calls.run(op, self.node.provide(offer)).await?;
         let id = self.fresh_id();
         self.registrations.borrow_mut().insert(id, registration);
@@ -101,7 +109,7 @@ impl RawNode {
 
     /// Changes an offer.
     pub async fn update(&self, op: u32, registration: u32, patch: JsValue) -> Result<(), JsValue> {
-        let patch = from_js::<JsPatch>(patch)?.into_patch();
+        let patch = convert::offer_patch(patch).map_err(|error| rejection(&error))?;
         let known = self.take_registration(registration)?;
         let outcome = self.calls.run(op, known.update(patch)).await;
         self.registrations.borrow_mut().insert(registration, known);
@@ -117,9 +125,9 @@ impl RawNode {
     /// Looks for providers of a name.
     pub async fn find(&self, op: u32, name: &str, options: JsValue) -> Result<JsValue, JsValue> {
         let target = name.parse().map_err(|error| rejection(&Error::Name(error)))?;
-        let options = from_js::<JsFind>(options)?.into_options();
+        let options = convert::find_options(options).map_err(|error| rejection(&error))?;
         let found = self.calls.run(op, self.node.find(&target, options)).await?;
-        to_js(&JsFound::from(&found))
+        Ok(convert::found(&found))
     }
 
     /// Answers for a name; gives the handler's number.
@@ -153,7 +161,7 @@ impl RawNode {
 
     /// Opens a stream to a provider.
     pub async fn open(&self, op: u32, target: JsValue, timeout_ms: f64) -> Result<RawStream, JsValue> {
-        let target = from_js::<JsTarget>(target)?.into_target().map_err(|error| rejection(&error))?;
+        let target = convert::target(target).map_err(|error| rejection(&error))?;
         let stream = self.calls.run(op, self.node.open(target, duration(timeout_ms))).await?;
         Ok(RawStream::new(stream))
     }
@@ -165,7 +173,7 @@ impl RawNode {
         let event = StreamExt::next(&mut events).await;
         self.events.replace(Some(events));
         match event {
-            Some(event) => to_js(&convert::event(&event)),
+            Some(event) => Ok(convert::event(&event)),
             None => Ok(JsValue::UNDEFINED),
         }
     }
@@ -173,20 +181,25 @@ impl RawNode {
     /// The connected peers.
     pub fn peers(&self) -> Result<JsValue, JsValue> {
         let peers = self.node.peers().map_err(|error| rejection(&error))?;
-        to_js(&peers.iter().map(convert::peer).collect::<Vec<_>>())
+        Ok(convert::peers(&peers))
     }
 
     /// Counters.
     pub fn stats(&self) -> Result<JsValue, JsValue> {
         let stats = self.node.stats().map_err(|error| rejection(&error))?;
-        to_js(&convert::stats(&stats))
+        Ok(convert::stats(&stats))
     }
 
-    /// Why a peer is reachable, or is not.
-    pub fn explain(&self, peer_id: &str) -> Result<JsValue, JsValue> {
-        let peer = convert::peer_id(peer_id).map_err(|error| rejection(&error))?;
-        let explanation = self.node.explain(&peer).map_err(|error| rejection(&error))?;
-        to_js(&convert::explanation(&explanation))
+    /// Why a peer is reachable, or is not; or what the latest find of a service did. A name has no upper case, a peer id has.
+    pub fn explain(&self, target: &str) -> Result<JsValue, JsValue> {
+        if !target.contains('@') && target.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            let peer = convert::peer_id(target).map_err(|error| rejection(&error))?;
+            let explanation = self.node.explain(&peer).map_err(|error| rejection(&error))?;
+            return Ok(convert::explanation(&explanation));
+        }
+        let target = target.parse().map_err(|error| rejection(&Error::Name(error)))?;
+        let story = self.node.explain_find(&target).map_err(|error| rejection(&error))?;
+        Ok(convert::story(story.as_ref()))
     }
 
     /// Tries at once whatever waits for its turn.
@@ -219,7 +232,7 @@ impl RawNode {
     }
 }
 
-fn configure(options: JsOptions) -> Result<(Config, Keypair), Error> {
+fn configure(options: Options) -> Result<(Config, Keypair), Error> {
     let network: NetworkName = match &options.network {
         Some(name) => name.parse()?,
         None => NetworkName::default(),
@@ -233,6 +246,8 @@ fn configure(options: JsOptions) -> Result<(Config, Keypair), Error> {
         Error::InvalidOption(format!("identity is not an exported identity ({error}); use what exportIdentity() gave"))
     })?;
     let mut config = Config::client(network, identity.clone(), relays);
+    config.lists = options.lists;
+    config.memory = options.memory;
     config.dial_private = !options.public_page;
     Ok((config, identity))
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: runs benchmarks; each writes its report to `bench/<name>.json` in the target directory.
 //!
 //! `join`, `find` and `echo` are programs in `tests/bench/`, given the environment of the tests and `OPENRED_REPORT`,
-//! the path of the report. `size` and `commands` are modules here.
+//! the path of the report. `discovery` is one too, after the simulator has written its own. `size` and `commands` are
+//! modules here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,10 +23,10 @@ use crate::test;
 use crate::wasm;
 use crate::workspace::Workspace;
 
-/// Runs one benchmark, or all but the one that takes hours.
+/// Runs one benchmark, or all but those that take long.
 pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, bench: Option<Bench>) -> Result<()> {
     let chosen = bench.map_or_else(|| vec![Bench::Join, Bench::Find, Bench::Echo, Bench::Size], |bench| vec![bench]);
-    let drives_programs = |bench: &Bench| matches!(bench, Bench::Join | Bench::Find | Bench::Echo);
+    let drives_programs = |bench: &Bench| matches!(bench, Bench::Join | Bench::Find | Bench::Echo | Bench::Discovery);
     let mut steps = Vec::new();
     if chosen.iter().any(drives_programs) {
         steps.extend(test::set_up_for_browsers(ws));
@@ -36,8 +37,12 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, bench: Option<Bench>) -
         steps.push(wasm::compile(ws, manifest));
     }
     for bench in chosen {
+        if bench == Bench::Discovery {
+            steps.push(simulation(ws));
+            steps.push(network_of_natives(ws));
+        }
         steps.push(match bench {
-            Bench::Join | Bench::Find | Bench::Echo => driver(ws, bench.name()),
+            Bench::Join | Bench::Find | Bench::Echo | Bench::Discovery => driver(ws, bench.name()),
             Bench::Size => size::step(ws, manifest),
             Bench::Commands => commands::step(ws),
         });
@@ -50,12 +55,40 @@ fn driver<'a>(ws: &'a Workspace, name: &'static str) -> Step<'a> {
         let report = report(ws, name)?;
         let mut node = ws.node("tests");
         node.arg(format!("bench/{name}.mjs")).envs(test::environment(ws)?).env("OPENRED_REPORT", &report);
-        node.env("OPENRED_COMMIT", commit(ws));
+        node.env("OPENRED_COMMIT", commit(ws)).env("OPENRED_DHT_BENCH", dht_bench(ws));
         process::run_showing(&mut node)?;
         setup::ensure_file(&report, "the benchmark should have written it")?;
         eprintln!("      report: {}", report.display());
         Ok(Done::Made)
     })
+}
+
+/// The simulator's figures, in a report of their own.
+fn simulation(ws: &Workspace) -> Step<'_> {
+    Step::new("simulation of discovery", move || {
+        let report = report(ws, "discovery-simulation")?;
+        let mut cargo = ws.cargo();
+        cargo.args(["run", "--locked", "--release", "--package", "openred-sim", "--", "figures", "--json"]);
+        process::run_showing(cargo.arg(&report).env("OPENRED_COMMIT", commit(ws)))?;
+        setup::ensure_file(&report, "the simulator should have written it")?;
+        eprintln!("      report: {}", report.display());
+        Ok(Done::Made)
+    })
+}
+
+/// The program that runs many native nodes.
+fn network_of_natives(ws: &Workspace) -> Step<'_> {
+    Step::new("a network of native nodes", move || {
+        let mut cargo = ws.cargo();
+        cargo.args(["build", "--locked", "--release", "--package", "openred-node", "--example", "dht_bench"]);
+        process::run_showing(&mut cargo)?;
+        setup::ensure_file(&dht_bench(ws), "cargo should have built it")?;
+        Ok(Done::Made)
+    })
+}
+
+fn dht_bench(ws: &Workspace) -> PathBuf {
+    ws.target.join("release/examples").join(format!("dht_bench{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Where a benchmark's report goes. What an earlier run left there is gone.

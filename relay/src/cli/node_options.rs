@@ -11,6 +11,11 @@ pub(crate) struct NodeOptions {
     #[arg(long, env = "OPENRED_BOOTSTRAP", value_name = "URL|MULTIADDR|HOST:PORT", hide_env = true)]
     pub(crate) bootstrap: Vec<String>,
 
+    /// A list of such relays, one a line with its region in front, for everybody with `*` or nothing there; a file, or a URL
+    /// that is fetched while connections lack; may be repeated [default: none]
+    #[arg(long, env = "OPENRED_BOOTSTRAP_LIST", value_name = "FILE|URL", hide_env = true)]
+    pub(crate) bootstrap_list: Vec<String>,
+
     /// Name of the network: 1 to 32 of a-z, 0-9 and - [default: main]
     #[arg(long, env = "OPENRED_NETWORK", value_name = "NAME", hide_env = true)]
     pub(crate) network: Option<String>,
@@ -22,6 +27,11 @@ pub(crate) struct NodeOptions {
     /// Act as the identity in this file, which is made if it does not exist [default: an identity of the moment]
     #[arg(long, env = "OPENRED_IDENTITY", value_name = "FILE", hide_env = true)]
     pub(crate) identity: Option<String>,
+
+    /// Keep in this file what is learned of the network, for the next command to join and find faster, also without the
+    /// relays named here [default: nothing is kept]
+    #[arg(long, env = "OPENRED_MEMORY", value_name = "FILE", hide_env = true)]
+    pub(crate) memory: Option<String>,
 }
 
 /// `openred find`.
@@ -34,6 +44,11 @@ pub(crate) struct FindOptions {
     /// At most this many records [default: as many as the network holds, 32]
     #[arg(long, env = "OPENRED_LIMIT", value_name = "N", hide_env = true)]
     pub(crate) limit: Option<String>,
+
+    /// How old an answer of an earlier command may be (see --memory) that is given at once, 0 asks the network: seconds, or
+    /// with a unit [default: 10s]
+    #[arg(long, env = "OPENRED_MAX_AGE", value_name = "TIME", hide_env = true)]
+    pub(crate) max_age: Option<String>,
 
     #[command(flatten)]
     pub(crate) node: NodeOptions,

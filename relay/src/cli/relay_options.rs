@@ -28,7 +28,12 @@ pub(crate) struct RelayOptions {
     #[arg(long, env = "OPENRED_BOOTSTRAP", value_name = "URL|MULTIADDR|HOST:PORT", hide_env = true)]
     pub(crate) bootstrap: Vec<String>,
 
-    /// Directory that keeps the identity and the WebRTC certificate; one process at a time [default:
+    /// A list of such relays, one a line with its region in front, for everybody with `*` or nothing there; a file, or a URL
+    /// that is fetched while connections lack; may be repeated [default: none]
+    #[arg(long, env = "OPENRED_BOOTSTRAP_LIST", value_name = "FILE|URL", hide_env = true)]
+    pub(crate) bootstrap_list: Vec<String>,
+
+    /// Directory that keeps the identity, the WebRTC certificate and what was learned of the network; one process at a time [default:
     /// $XDG_DATA_HOME/openred, or ~/.local/share/openred]
     #[arg(long, env = "OPENRED_DATA", value_name = "DIR", hide_env = true)]
     pub(crate) data: Option<String>,

@@ -14,9 +14,10 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys a file may hold, each the name of an option; `config` itself is not among them.
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 14] = [
     "announce",
     "bootstrap",
+    "bootstrap-list",
     "circuit-bytes",
     "circuit-seconds",
     "data",
@@ -31,7 +32,7 @@ pub(crate) const KEYS: [&str; 13] = [
 ];
 
 /// Keys that may hold several values.
-const LISTS: [&str; 4] = ["announce", "bootstrap", "listen", "trusted-proxy"];
+const LISTS: [&str; 5] = ["announce", "bootstrap", "bootstrap-list", "listen", "trusted-proxy"];
 
 /// Similarity (Jaro-Winkler, 0 to 1) from which a wrong key is taken for a misspelling; clap uses a like figure.
 const SIMILAR: f64 = 0.7;

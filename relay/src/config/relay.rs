@@ -11,7 +11,12 @@ use ipnet::IpNet;
 use multiaddr::Multiaddr;
 use openred_core::{address::RelayAddress, name::NetworkName};
 
-use super::{ConfigError, Sources, file::ConfigFile, value};
+use super::{
+    ConfigError, Sources,
+    contacts::{self, Contacts},
+    file::ConfigFile,
+    value,
+};
 use crate::cli::RelayOptions;
 
 /// Everything `openred relay` needs to know, checked one by one; whether the addresses are free shows when they are
@@ -28,7 +33,9 @@ pub(crate) struct RelayConfig {
     pub(crate) announce: Vec<RelayAddress>,
     /// Relays to join the network through.
     pub(crate) bootstrap: Vec<RelayAddress>,
-    /// Where the identity and the certificate are kept.
+    /// More of them, as somebody listed them.
+    pub(crate) contacts: Contacts,
+    /// Where the identity, the certificate and the memory are kept.
     pub(crate) data: PathBuf,
     /// The network.
     pub(crate) network: NetworkName,
@@ -84,6 +91,7 @@ impl RelayConfig {
             listen: (!listen.is_empty()).then_some(listen),
             announce: from.many("announce", &options.announce, announced_address)?,
             bootstrap: from.many("bootstrap", &options.bootstrap, relay_address)?,
+            contacts: from.many("bootstrap-list", &options.bootstrap_list, contacts::source)?.into_iter().collect(),
             data,
             network: from.one("network", options.network.as_deref(), value::parsed)?.unwrap_or_default(),
             region: from.one("region", options.region.as_deref(), value::region)?.unwrap_or_else(|| REGION.to_owned()),

@@ -8,7 +8,11 @@ use openred_core::{
     name::{NetworkName, ServiceName, ServiceTarget},
 };
 
-use super::{ConfigError, Origin, Sources, relay, value};
+use super::{
+    ConfigError, Origin, Sources,
+    contacts::{self, Contacts},
+    relay, value,
+};
 use crate::cli::{FindOptions, IdOptions, NodeOptions, OpenOptions, OutputOptions, PeersOptions, ProvideOptions};
 
 /// The default of `--bootstrap`: the relay that `openred relay` starts when it is told nothing.
@@ -20,14 +24,18 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What every short-lived node needs.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeConfig {
-    /// Relays to join through, at least one.
+    /// Relays to join through.
     pub(crate) bootstrap: Vec<RelayAddress>,
+    /// More of them, as somebody listed them.
+    pub(crate) contacts: Contacts,
     /// The network.
     pub(crate) network: NetworkName,
     /// How long the whole command may wait for the network.
     pub(crate) timeout: Duration,
     /// File of the identity; `None` is an identity of the moment.
     pub(crate) identity: Option<PathBuf>,
+    /// File that keeps what is learned of the network.
+    pub(crate) memory: Option<PathBuf>,
     /// Whether to print JSON.
     pub(crate) json: bool,
 }
@@ -35,14 +43,18 @@ pub(crate) struct NodeConfig {
 impl NodeConfig {
     fn new(options: &NodeOptions, output: &OutputOptions, from: &Sources<'_>) -> Result<Self, ConfigError> {
         let mut bootstrap = from.many("bootstrap", &options.bootstrap, relay::relay_address)?;
-        if bootstrap.is_empty() {
+        let contacts: Contacts =
+            from.many("bootstrap-list", &options.bootstrap_list, contacts::source)?.into_iter().collect();
+        if bootstrap.is_empty() && contacts.list.is_empty() && contacts.urls.is_empty() {
             bootstrap.push(RelayAddress::parse(BOOTSTRAP, false).expect("the default is an address"));
         }
         Ok(Self {
             bootstrap,
+            contacts,
             network: from.one("network", options.network.as_deref(), value::parsed)?.unwrap_or_default(),
             timeout: from.one("timeout", options.timeout.as_deref(), value::duration)?.unwrap_or(TIMEOUT),
             identity: from.one("identity", options.identity.as_deref(), value::text)?.map(PathBuf::from),
+            memory: from.one("memory", options.memory.as_deref(), value::text)?.map(PathBuf::from),
             json: output.json,
         })
     }
@@ -57,6 +69,8 @@ pub(crate) struct FindConfig {
     pub(crate) target: ServiceTarget,
     /// At most this many records; `None` is the node's own limit.
     pub(crate) limit: Option<usize>,
+    /// How old a remembered answer may be; `None` is the node's default.
+    pub(crate) max_age: Option<Duration>,
 }
 
 impl FindConfig {
@@ -67,6 +81,7 @@ impl FindConfig {
         Ok(Self {
             node: NodeConfig::new(&options.node, &options.output, &from)?,
             target: argument(&options.name)?,
+            max_age: from.one("max-age", options.max_age.as_deref(), value::age)?,
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         })
     }

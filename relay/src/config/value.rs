@@ -49,6 +49,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     total.map(Duration::from_millis).ok_or_else(|| "give a time from 1ms to 48h".to_owned())
 }
 
+/// A time that may be none at all.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    let number = text.trim_end_matches(['m', 's', 'h']);
+    let none = !number.is_empty() && number.bytes().all(|byte| byte == b'0');
+    if none { Ok(Duration::ZERO) } else { duration(text) }
+}
+
 /// No option of ours means more than this: the longest time a record may stand.
 const LONGEST: Duration = Duration::from_secs(48 * 60 * 60);
 
@@ -109,6 +116,17 @@ mod tests {
         assert_eq!(duration("48h"), Ok(Duration::from_secs(48 * 3600)));
         for wrong in ["", "s", "-1", "1.5s", "10 s", "1d", "0", "49h", "99999999999999999999", "9223372036854775807h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        for none in ["0", "0s", "0ms", "00"] {
+            assert_eq!(age(none), Ok(Duration::ZERO), "{none}");
+        }
+        assert_eq!(age("30"), Ok(Duration::from_secs(30)));
+        for wrong in ["", "s", "-1", "old"] {
+            assert!(age(wrong).is_err(), "{wrong}");
         }
     }
 

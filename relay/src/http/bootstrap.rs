@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::Shared;
 
 /// What a relay does for others, in the order a node needs it.
-const SERVICES: [&str; 4] = ["bootstrap", "dht", "circuit-relay", "page"];
+const SERVICES: [&str; 5] = ["bootstrap", "dht", "circuit-relay", "directory", "page"];
 
 /// What stays the same while the relay runs.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ struct Bootstrap<'a> {
     network: &'a str,
     region: &'a str,
     addresses: Vec<String>,
-    services: [&'static str; 4],
+    services: [&'static str; 5],
     peers: Vec<OtherRelay>,
     version: &'static str,
     limits: &'a Limits,

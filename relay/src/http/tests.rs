@@ -22,6 +22,10 @@ impl Peering for Fake {
         Introduction { addresses: vec!["/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a".into()], peers }
     }
 
+    fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>> {
+        (target.name.as_str() == "caf\u{e9}").then(|| vec![7, target.provider.is_some().into()])
+    }
+
     fn accept(&self, _: PeerSocket, _: Multiaddr) {
         unreachable!("a request without a connection is never upgraded");
     }
@@ -291,5 +295,28 @@ async fn the_description_names_every_route() {
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     for path in ["/", "/npm/", "/npm/{path}", "/bootstrap.json", "/healthz", "/readyz", "/openapi.json"] {
         assert!(document["paths"][path]["get"].is_object(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_directory_gives_bundles_to_any_origin() {
+    let peer = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let get = async |path: String| get_with(&built(), &path, &[("origin", "https://page.example")]).await;
+    for (target, body) in [("caf%C3%A9".to_owned(), [7, 0]), (format!("caf%C3%A9@{peer}"), [7, 1])] {
+        let (status, headers, bytes) = get(format!("/v1/bundles/{target}")).await;
+        assert_eq!((status, bytes.as_slice()), (StatusCode::OK, body.as_slice()), "{target}");
+        assert_eq!(headers.text("content-type"), "application/octet-stream");
+        assert_eq!(headers.text("access-control-allow-origin"), "*");
+        assert_eq!(headers.text("cache-control"), "no-store");
+    }
+    let (status, _, body) = get("/v1/bundles/nobody".into()).await;
+    assert_eq!((status, body.len()), (StatusCode::OK, 0), "the bundle of a name that nobody offers is empty");
+
+    let long = "a".repeat(129);
+    for wrong in ["UPPER", "a%20b", "a@nobody", "%FF", "caf%C3%A9@", long.as_str()] {
+        let (status, headers, body) = get(format!("/v1/bundles/{wrong}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+        assert_eq!(headers.text("content-type"), "application/problem+json");
+        assert!(json(&body)["detail"].as_str().unwrap().len() > 10, "{wrong}");
     }
 }

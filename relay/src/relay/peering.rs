@@ -1,7 +1,7 @@
 //! The node behind the HTTP side: who it is, whom it knows, what it counts, and where new WebSockets go.
 
 use multiaddr::{Multiaddr, Protocol};
-use openred_core::{PeerInfo, address::is_relayed};
+use openred_core::{PeerInfo, address::is_relayed, name::ServiceTarget};
 use openred_node::{Node, incoming::IncomingSender};
 
 use crate::{
@@ -42,6 +42,11 @@ impl Peering for NodePeering {
         let relays = peers.into_iter().filter(|peer| peer.roles.contains(&RELAY));
         let others = relays.map(other_relay).filter(|relay| !relay.addresses.is_empty());
         Introduction { addresses: addresses(&self.node), peers: others.take(OTHER_RELAYS).collect() }
+    }
+
+    fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>> {
+        // A node that is closing knows nobody.
+        self.node.bundle(target).unwrap_or_default()
     }
 
     fn accept(&self, socket: PeerSocket, remote: Multiaddr) {
@@ -93,6 +98,17 @@ pub(crate) fn figures(node: Node) -> Figures {
             stored_services: stats.stored_services as u64,
             stored_bytes: stats.stored_bytes as u64,
             routing_table: stats.routing_table as u64,
+            finds: stats.finds_by_layer,
+            cache_hits: stats.cache_hits,
+            cache_misses: stats.cache_misses,
+            cached_services: stats.cached_services as u64,
+            cached_bytes: stats.cached_bytes as u64,
+            remembered_peers: stats.remembered_peers as u64,
+            lost_peers: stats.lost_peers as u64,
+            dht_requests: stats.dht_requests,
+            dht_served: stats.dht_served,
+            dht_refused: stats.dht_refused,
+            dht_walks: stats.dht_walks,
             bytes_received: stats.bytes_in,
             bytes_sent: stats.bytes_out,
         })

@@ -189,3 +189,35 @@ fn what_breaks_a_record_is_refused_before_it_is_offered() {
     let refused = net.ask(&["provide", "short", "--ttl", "5s"], b"");
     assert_eq!(refused.code, Some(2), "{}", refused.err);
 }
+
+#[test]
+fn a_list_of_relays_leads_into_the_network_and_so_does_what_was_learned() {
+    let net = Net::start();
+    let (provider, _) = net.provide("listed", &["--echo"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (list, memory) = (path("relays.txt"), path("memory"));
+    std::fs::write(&list, format!("# ours\neu {}\n", net.second.http)).unwrap();
+    let found = run(&["find", "listed", "--bootstrap-list", &list, "--memory", &memory], b"");
+    assert_eq!(found.code, Some(0), "{}", found.err);
+    assert!(found.err.contains("asked ") && found.err.contains("dht: 1 in "), "{}", found.err);
+
+    let nobody = ["--bootstrap", "http://127.0.0.1:1"];
+    let found = run(&[&["find", "listed", "--max-age", "0", "--json", "--memory", &memory], &nobody[..]].concat(), b"");
+    assert_eq!(found.code, Some(0), "{}", found.err);
+    assert_eq!(found.json()[0]["layer"], "dht");
+    let lost = run(&[&["find", "listed", "--timeout", "1s"], &nobody[..]].concat(), b"");
+    assert_eq!(lost.code, Some(3), "{}", lost.err);
+
+    std::fs::write(&list, "eu http://127.0.0.1:8080\nus ftp://relay.example\n").unwrap();
+    for (option, value, reason) in [
+        ("--bootstrap-list", list.as_str(), "line 2"),
+        ("--bootstrap-list", "/no/such/file", "one relay a line"),
+        ("--memory", "/no/such/folder/memory", "/no/such/folder/memory"),
+    ] {
+        let wrong = run(&["find", "listed", option, value], b"");
+        assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+        assert!(wrong.err.contains(option) && wrong.err.contains(reason), "{}", wrong.err);
+    }
+    provider.stop();
+}

@@ -1,10 +1,19 @@
 /** Finding who offers a name, and opening a conversation with one of them. */
 
-import type { Found, FoundRecord, OpenRed } from '../../src/index.js'
+import type { Found, FoundRecord, Layer, LayerReport, OpenRed } from '../../src/index.js'
 import { clearError, showError } from '../advice.js'
 import { byId, copyButton, h } from '../dom.js'
 import { ago, duration, hue, plural, shortId } from '../format.js'
 import { targetHint } from '../names.js'
+
+/** The layers of a find, in words for people. */
+const LAYERS: { [layer in Layer]: string } = {
+  own: 'this page',
+  cache: 'the cache',
+  dht: 'the DHT',
+  'super-node': 'a super-node',
+  directory: 'a directory',
+}
 
 export interface FindActions {
   /** The node, as soon as there is one. */
@@ -56,17 +65,19 @@ export class FindView {
     this.#input.setAttribute('aria-invalid', String(wrong !== undefined))
   }
 
-  #show(name: string, { records, layer, elapsedMs }: Found, me: string): void {
+  #show(name: string, { records, layer, elapsedMs, layers }: Found, me: string): void {
     if (records.length === 0) {
       const offer = h('button', { type: 'button', class: 'quiet', onclick: () => this.#actions.offer(name) }, 'Offer it yourself')
       this.#results.replaceChildren(
         h('p', {}, 'Nobody offers ', h('strong', {}, name), ` right now. Asked in ${duration(elapsedMs)}.`),
+        layerList(layers),
         ...(name.includes('@') ? [] : [offer]),
       )
       return
     }
     this.#results.replaceChildren(
-      h('p', { class: 'muted' }, `${plural(records.length, 'provider', 'providers')} in ${duration(elapsedMs)}, told by ${layer ?? 'nobody'}.`),
+      h('p', { class: 'muted' }, `${plural(records.length, 'provider', 'providers')} in ${duration(elapsedMs)}, first told by ${layer === undefined ? 'nobody' : LAYERS[layer]}.`),
+      layerList(layers),
       h('ul', { class: 'list' }, ...records.map((record, index) => this.#row(record, index, me))),
     )
   }
@@ -111,4 +122,21 @@ export class FindView {
       error,
     )
   }
+}
+
+/** What each layer did that was asked, for whoever wants to know. */
+function layerList(layers: LayerReport[]): HTMLElement | '' {
+  const asked = layers.filter(({ outcome }) => outcome !== 'not-asked' && outcome !== 'absent')
+  if (asked.length === 0) return ''
+  const words = ({ outcome, records, tookMs, reason }: LayerReport): string => {
+    if (outcome === 'answered') return `${plural(records, 'record', 'records')} in ${duration(tookMs)}`
+    if (outcome === 'empty') return `knows nobody, ${duration(tookMs)}`
+    if (outcome === 'overtaken') return `not waited for after ${duration(tookMs)}`
+    return `failed: ${reason ?? 'it did not say why'}`
+  }
+  return h(
+    'ul',
+    { class: 'facts', 'data-testid': 'find-layers', 'aria-label': 'Who was asked' },
+    ...asked.map((report) => h('li', { 'data-layer': report.layer }, `${LAYERS[report.layer]}: ${words(report)}`)),
+  )
 }

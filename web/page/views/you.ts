@@ -22,6 +22,13 @@ export function showYou(node: OpenRed, kept: boolean): void {
         ? 'Made by this browser and kept for this site. It proves that you are the same as last time.'
         : 'Made for this visit; the next one gets another.',
     ),
+    h(
+      'p',
+      { class: 'hint', 'data-testid': 'warm', 'data-warm': String(node.stats().warm) },
+      node.stats().warm
+        ? 'It joined with what an earlier visit here had learned of the network.'
+        : 'It joined as if it was new; what it learns here is kept for the next visit.',
+    ),
   )
 }
 

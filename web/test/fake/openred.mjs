@@ -47,7 +47,9 @@ export class RawNode {
   #state = { state: 'joining' }
   #joined
 
-  constructor (options) {
+  constructor (options, fetch, remember) {
+    this.fetch = fetch
+    this.remember = remember
     for (const relay of options.relays) {
       if (relay === '' || relay.includes('malformed')) throw { code: 'INVALID_ADDRESS', message: `${relay} is no address` }
     }
@@ -135,7 +137,7 @@ export class RawNode {
     return this.#call(op, async () => { this.#registrations.delete(registration) })
   }
 
-  find (op, wanted, { limit = Infinity } = {}) {
+  find (op, wanted, { limit = Infinity, maxAge = 10_000 } = {}) {
     return this.#call(op, async () => {
       const [name, peer] = wanted.split('@')
       checkName(name)
@@ -151,7 +153,9 @@ export class RawNode {
           verdict: 'unknown',
         }))
       for (const record of records) this.emit({ type: 'record:found', record })
-      return { records, layer: records[0]?.layer, elapsedMs: 12.5 }
+      const asked = { layer: 'dht', outcome: records.length > 0 ? 'answered' : 'empty', startedMs: 0, tookMs: 12.5, records: records.length }
+      const cache = { layer: 'cache', outcome: 'not-asked', startedMs: 0, tookMs: 0, records: 0, reason: `older than ${maxAge} ms` }
+      return { records, layer: records[0]?.layer, elapsedMs: 12.5, layers: [cache, asked] }
     })
   }
 
@@ -213,12 +217,13 @@ export class RawNode {
   }
 
   stats () {
-    return { uptimeMs: 1, peers: 1, relays: 1, reservations: 1, bytesIn: 1, bytesOut: 1, finds: 0, findMs: 0, peerConnections: 0 }
+    return { uptimeMs: 1, peers: 1, relays: 1, reservations: 1, bytesIn: 1, bytesOut: 1, finds: 0, findMs: 0, peerConnections: 0, findsByLayer: {}, cacheHits: 0, cachedServices: 0, rememberedPeers: 3, routingTable: 4 }
   }
 
   async wake () { this.woken = (this.woken ?? 0) + 1 }
 
   explain (peerId) {
+    if (!/[A-Z]/.test(peerId)) return { code: 'NOBODY', reason: `nobody offers ${peerId}`, layers: [] }
     return peers.has(peerId) ? { code: 'RELAYED', reason: 'it is connected through a relay' } : { code: 'UNKNOWN', reason: 'nobody knows it' }
   }
 

@@ -5,7 +5,7 @@
 //! it is ([`Rank`]). Of too many the worst ranked goes.
 //!
 //! Dates are wall-clock time, because they outlive the process; one that lies in the future, by a clock that was set, counts
-//! as unknown. This module dials nobody: joining takes [`Peers::best`], the search for lost peers takes [`Peers::lost`].
+//! as unknown. This module dials nobody: joining, and the search for lost peers after a restart, take [`Peers::best`].
 //!
 //! Bounds: [`CacheConfig::max_peers`](super::CacheConfig) peers with at most [`MAX_ADDRESSES`] addresses each.
 
@@ -187,11 +187,6 @@ impl Peers {
     /// The peers most worth a dial, best first.
     pub(crate) fn best(&self, count: usize, now: Now) -> Vec<RememberedPeer> {
         self.ranked(now).into_iter().take(count).cloned().collect()
-    }
-
-    /// The peers that were met and to whom no link stands, best first.
-    pub(crate) fn lost(&self, connected: impl Fn(&PeerId) -> bool, now: Now) -> Vec<RememberedPeer> {
-        self.ranked(now).into_iter().filter(|known| !connected(&known.peer)).cloned().collect()
     }
 
     pub(crate) fn len(&self) -> usize {

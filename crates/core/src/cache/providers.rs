@@ -67,6 +67,11 @@ impl Providers {
         }
     }
 
+    /// How long ago the provider was tried last.
+    pub(crate) fn tried(&self, peer: &PeerId, now: Now) -> Option<Duration> {
+        self.providers.get(peer)?.at.age(now)
+    }
+
     /// How long the provider's last answer took.
     pub(crate) fn took(&self, peer: &PeerId) -> Option<Duration> {
         self.providers.get(peer)?.took
@@ -94,5 +99,45 @@ impl Providers {
         let known = self.providers.get_or_insert_with(peer, fresh);
         known.at = Stamp::at(now);
         known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        Now { elapsed: Duration::from_secs(seconds), unix_ms: 1_800_000_000_000 + seconds * 1000 }
+    }
+
+    fn id(seed: u8) -> PeerId {
+        let keypair = libp2p_identity::Keypair::ed25519_from_bytes([seed; 32]).expect("32 bytes are a key");
+        keypair.public().to_peer_id()
+    }
+
+    #[test]
+    fn a_failure_makes_a_suspect_until_an_answer_or_ten_minutes_later() {
+        let mut providers = Providers::new(10);
+        assert_eq!(providers.verdict(&id(1), at(0)), Verdict::Unknown);
+        providers.failed(id(1), at(0));
+        assert_eq!(providers.verdict(&id(1), at(600)), Verdict::Suspect);
+        assert_eq!(providers.verdict(&id(1), at(601)), Verdict::Unknown);
+        providers.answered(id(1), Duration::from_millis(30), at(700));
+        assert_eq!(providers.verdict(&id(1), at(760)), Verdict::Up);
+        assert_eq!(providers.verdict(&id(1), at(761)), Verdict::Unknown);
+        assert_eq!(providers.took(&id(1)), Some(Duration::from_millis(30)));
+    }
+
+    #[test]
+    fn of_too_many_the_one_tried_longest_ago_goes() {
+        let mut providers = Providers::new(3);
+        for seed in 1..=5 {
+            providers.failed(id(seed), at(u64::from(seed)));
+            providers.failed(id(3), at(u64::from(seed)));
+        }
+        let left: Vec<_> = providers.iter().map(|(peer, _)| *peer).collect();
+        let mut expected = vec![id(3), id(4), id(5)];
+        expected.sort();
+        assert_eq!(left, expected);
     }
 }

@@ -158,6 +158,11 @@ impl Position {
         &self.0
     }
 
+    /// The position that is this far away.
+    pub fn at(&self, distance: &Distance) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] ^ distance.0[i]))
+    }
+
     /// How far apart two positions are.
     pub fn distance(&self, other: &Self) -> Distance {
         Distance(std::array::from_fn(|i| self.0[i] ^ other.0[i]))

@@ -15,14 +15,16 @@ use libp2p_identity::PeerId;
 
 use super::{
     Dht, LookupId, News, PlacementId, Purpose, Walk, Want,
-    key::Position,
+    key::{Key, Position},
     neighbourhood::Neighbourhood,
     patience,
     query::{Next, Query, Standing},
 };
 use crate::{
+    address::is_private,
     bundle::Bundle,
     context::Context,
+    hearsay::believable,
     map::Map,
     peer_record::SignedPeerRecord,
     wire::kad::{Request, Response},
@@ -33,8 +35,8 @@ pub(super) struct Lookup {
     key: Vec<u8>,
     want: Want,
     pub(super) query: Query,
-    /// For whom it walks to find holders, and how many.
-    pub(super) placement: Option<(PlacementId, usize)>,
+    /// For whom it walks to find holders.
+    pub(super) placement: Option<PlacementId>,
     union: Option<Bundle>,
     /// What each holder that answered had.
     holders: Map<PeerId, Option<Bundle>>,
@@ -59,17 +61,12 @@ impl Dht {
         cx: &mut Context<'_>,
         key: Vec<u8>,
         want: Want,
-        placement: Option<(PlacementId, usize)>,
+        placement: Option<PlacementId>,
     ) -> LookupId {
         let id = LookupId(self.fresh_id());
         let target = Position::of(&key);
-        let mut config = cx.config.query.clone();
-        if let Some((_, wanted)) = placement {
-            config.candidates += wanted - config.closest.min(wanted);
-            config.closest = wanted;
-        }
-        let start = self.table.closest(&target, config.closest);
-        let query = Query::new(config, cx.local, target, start);
+        let start = self.table.closest(&target, cx.config.query.closest);
+        let query = Query::new(cx.config.query.clone(), cx.local, target, start);
         let mut lookup = Lookup { key, want, query, placement, union: None, holders: Map::new(), found: None };
         if self.server
             && let Some(value) = self.store.get(&lookup.key, cx.now)
@@ -126,8 +123,8 @@ impl Dht {
         self.drop_requests(cx, Purpose::Lookup(id));
         let walk = self.count(&lookup);
         match lookup.placement {
-            Some((placement, wanted)) => {
-                self.store_all(cx, placement, &Neighbourhood::of(&lookup.query, wanted));
+            Some(placement) => {
+                self.store_all(cx, placement, &Neighbourhood::of(&lookup.query, cx.config.query.closest));
             }
             None => {
                 self.repair(cx, &lookup);
@@ -148,8 +145,21 @@ impl Dht {
             }
             _ => return,
         };
+        let public = cx.links.best(&peer).is_some_and(|(_, link)| !is_private(&link.address));
+        let closer = believable(cx, public, closer);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.query.answered(&peer, closer);
+        }
+    }
+
+    /// A slow holder's answer comes after its walk has ended: it is of use to whoever asks next.
+    pub(super) fn answered_late(&mut self, cx: &Context<'_>, request: &Request, response: Response, took: Duration) {
+        if let (Request::GetValue { key }, Response::GetValue { value: Some(value), .. }) = (request, response)
+            && let Ok(key) = Key::parse(&cx.config.network, key)
+            && let Ok((bundle, _)) = Bundle::decode(&key, &value, cx.now)
+            && !bundle.is_empty()
+        {
+            self.news.push_back(News::Late(bundle, took));
         }
     }
 

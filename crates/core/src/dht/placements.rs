@@ -4,13 +4,10 @@
 //! verified and merged: holders answer only then. Peers that were too slow for the walk are sent the value as well, without
 //! being waited for or counted: if all were slow for a moment, the first that answered would be the only holder.
 //!
-//! Placements that are due together share walks. They wait in the order of the key space for one of [`WALKS`] places; when
-//! a walk ends, all of them that its [`Neighbourhood`] serves are stored without a walk of their own. A walk that others
-//! wait for goes twice as wide, so that it serves more of them.
+//! Placements that are due together share walks where that is exact. They wait in the order of the key space for one of
+//! [`WALKS`] places; when a walk ends, all of them that its [`Neighbourhood`] serves are stored without a walk of their own.
 //!
 //! Bounds: `k` requests a placement, [`WALKS`] walks; the callers bound the placements.
-
-use libp2p_identity::PeerId;
 
 use super::{Dht, LookupId, News, Placed, PlacementId, Purpose, Want, key::Position, neighbourhood::Neighbourhood};
 use crate::{
@@ -20,21 +17,17 @@ use crate::{
     wire::kad::{PeerAddresses, Request},
 };
 
-/// Walks for placements at once. An offer is stored under three keys, and the node's addresses under a fourth: storing one
-/// offer waits for nobody.
-const WALKS: usize = 4;
-
-/// How much wider a walk goes that others wait for. Twice `k` is the least that serves other keys than the walk's own.
-const WIDER: usize = 2;
+/// Walks for placements at once. An offer is stored under three keys, and the node's addresses under a fourth, so storing
+/// one offer waits for nobody; a thousand offers take a minute or two at some 30 messages a walk.
+const WALKS: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Placement {
     request: Request,
     waiting: Set<RequestId>,
     placed: Placed,
-    /// Who was asked, and who has acknowledged.
+    /// Who was asked.
     holders: Vec<PeerAddresses>,
-    held_by: Vec<PeerId>,
     told: bool,
 }
 
@@ -48,8 +41,7 @@ impl Dht {
             self.keep_own(cx, &request);
         }
         let placed = Placed { held: 0, asked: 0 };
-        let placement =
-            Placement { request, waiting: Set::new(), placed, holders: Vec::new(), held_by: Vec::new(), told: false };
+        let placement = Placement { request, waiting: Set::new(), placed, holders: Vec::new(), told: false };
         self.placements.insert(id, placement);
         self.queue.insert((position, id));
         id
@@ -64,20 +56,15 @@ impl Dht {
     pub(super) fn walk_for_placements(&mut self, cx: &mut Context<'_>) {
         loop {
             let walks = self.lookups.values().filter(|lookup| lookup.placement.is_some()).count();
-            let waiting = self.queue.len();
-            if walks >= WALKS || waiting == 0 {
+            if walks >= WALKS {
                 return;
             }
-            // Evenly spread over those that wait, so that walks under way serve different ones.
-            let place = if waiting > WALKS { waiting * walks / WALKS } else { 0 };
-            let Some((position, id)) = self.queue.iter().nth(place).copied() else { return };
+            let Some((position, id)) = self.queue.iter().next().copied() else { return };
             self.queue.remove(&(position, id));
             let Some(key) = self.placements.get(&id).map(|placement| placement.request.key().to_vec()) else {
                 continue;
             };
-            let k = cx.config.query.closest;
-            let wanted = if waiting > WALKS { k * WIDER } else { k };
-            self.start(cx, key, Want::Closest, Some((id, wanted)));
+            self.start(cx, key, Want::Closest, Some(id));
         }
     }
 
@@ -103,9 +90,8 @@ impl Dht {
             self.queue.remove(&(Position::of(placement.request.key()), id));
         }
         self.drop_requests(cx, Purpose::Placement(id));
-        let own = |placement: Option<(PlacementId, usize)>| placement.is_some_and(|(placement, _)| placement == id);
         let lookups: Vec<LookupId> =
-            self.lookups.iter().filter(|(_, lookup)| own(lookup.placement)).map(|(id, _)| *id).collect();
+            self.lookups.iter().filter(|(_, lookup)| lookup.placement == Some(id)).map(|(id, _)| *id).collect();
         for lookup in lookups {
             self.cancel_lookup(cx, lookup);
         }
@@ -134,11 +120,10 @@ impl Dht {
     }
 
     /// A holder has acknowledged, or nobody did.
-    pub(super) fn placement_answered(&mut self, id: PlacementId, request: RequestId, holder: Option<PeerId>) {
+    pub(super) fn placement_answered(&mut self, id: PlacementId, request: RequestId, held: bool) {
         let Some(placement) = self.placements.get_mut(&id) else { return };
         placement.waiting.remove(&request);
-        placement.placed.held += usize::from(holder.is_some());
-        placement.held_by.extend(holder);
+        placement.placed.held += usize::from(held);
         self.settle_placement(id);
     }
 
@@ -151,8 +136,7 @@ impl Dht {
             placement.told = true;
             // A relay without any neighbour holds its own values; that is all there is.
             let placed = if alone { Placed { held: 1, asked: 1 } } else { placement.placed };
-            let mut holders = std::mem::take(&mut placement.holders);
-            holders.retain(|holder| placement.held_by.contains(&holder.peer));
+            let holders = std::mem::take(&mut placement.holders);
             self.news.push_back(News::Placed(id, placed, holders));
         }
         if ended {

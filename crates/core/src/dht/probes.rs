@@ -1,7 +1,8 @@
 //! Asking holders whether they still hold something.
 //!
 //! A probe sends a GET to each of some holders and counts who has exactly what it expects. A holder that answers and has it
-//! not, or has something older, is sent it, and nobody waits for that.
+//! not, or has something older, is sent it, and nobody waits for that. A bundle that is full may have no place for it, and
+//! counts as holding it.
 //!
 //! Bounds: the holders it is given; [`EVIDENCE`] of time.
 
@@ -10,7 +11,7 @@ use libp2p_identity::PeerId;
 use super::{Dht, EVIDENCE, News, ProbeId, Probed, Purpose};
 use crate::{
     boundary::RequestId,
-    bundle::Bundle,
+    bundle::{Bundle, MAX_RECORDS},
     context::Context,
     map::Set,
     wire::{
@@ -58,7 +59,8 @@ impl Dht {
         probe.waiting.remove(&request);
         if let Some(value) = answer {
             let envelopes = value.and_then(|value| bundle::decode(value).ok()).unwrap_or_default();
-            if probe.expected.records().all(|record| envelopes.contains(&record.envelope())) {
+            let full = envelopes.len() >= MAX_RECORDS;
+            if full || probe.expected.records().all(|record| envelopes.contains(&record.envelope())) {
                 probe.probed.held += 1;
             } else {
                 let key = probe.expected.key().as_bytes().to_vec();

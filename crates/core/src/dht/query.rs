@@ -15,13 +15,13 @@
 //! twice, so that a stretch of silent peers is passed in a few steps.
 //!
 //! **Liars.** A server can name peers close to the target that do not exist or do not answer. Each answer contributes at
-//! most `k` candidates. A source that alone named [`GHOSTS`] candidates who did not answer is *doubted*: what nobody but it
+//! most `k` candidates. A source that alone named `GHOSTS` candidates who did not answer is *doubted*: what nobody but it
 //! has named is asked last, when everybody else in the window has answered. When there are too many candidates, the
 //! farthest of those go that only one source has named, from the source with most of them, so that no source can push the
 //! others' candidates out (the aim of S/Kademlia's disjoint paths, Baumgart and Mies 2007, at no cost in messages).
 //!
 //! Bounds: at most [`QueryConfig::candidates`] candidates that were not asked or have failed are remembered; after
-//! [`REQUESTS`] times `k` requests the query ends with what it has.
+//! `REQUESTS` times `k` requests the query ends with what it has.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -232,6 +232,11 @@ impl Query {
     /// How many peers were asked and are slow or have failed.
     pub fn misses(&self) -> usize {
         self.candidates.values().filter(|known| matches!(known.state, State::Slow | State::Failed)).count()
+    }
+
+    /// How many peers it knows, whatever became of them.
+    pub fn known(&self) -> usize {
+        self.candidates.len()
     }
 
     /// How many requests were sent.

@@ -1,8 +1,19 @@
 //! Answering other peers, if this node is a relay.
+//!
+//! Every request costs its peer from its [`quota`](super::quota) before it is looked at; what exceeds it is reset, and one
+//! warning tells of a burst. Values are acknowledged after they were verified and merged, and only then. Only peers that
+//! were met and do not fail are named. A peer announces itself as a provider and nobody else.
+
+use std::time::Duration;
 
 use libp2p_identity::PeerId;
 
-use super::{CLOSEST, Dht, News, key::Position};
+use super::{
+    CLOSEST, Dht, News,
+    key::Position,
+    quota::{Quota, Verdict},
+    store::{PutOutcome, PutRefused},
+};
 use crate::{
     boundary::Response as Reply,
     context::Context,
@@ -15,14 +26,17 @@ impl Dht {
         if !self.server {
             return Reply::Reset;
         }
-        self.counters.served += 1;
+        if self.refuses(cx, peer, Quota::admit) {
+            return Reply::Reset;
+        }
         let request = match Request::decode(message) {
             Ok(request) => request,
-            Err(error) => {
-                self.news.push_back(News::Misbehaved(peer, error.to_string()));
-                return Reply::Reset;
-            }
+            Err(error) => return self.nonsense(cx, peer, error.to_string()),
         };
+        if matches!(request, Request::PutValue { .. }) && self.refuses(cx, peer, Quota::admit_checks) {
+            return Reply::Reset;
+        }
+        self.counters.served += 1;
         let closer = || self.closer(&Position::of(request.key()), &peer);
         let response = match &request {
             Request::Ping => Response::Ping,
@@ -31,19 +45,28 @@ impl Dht {
             Request::GetProviders { key } => {
                 Response::GetProviders { providers: self.store.providers(key, cx.now), closer: closer() }
             }
-            Request::PutValue { key, value } => match self.store.put(key, value, cx.now) {
-                Ok(_) => Response::PutValue { key: key.clone(), value: value.clone() },
-                Err(refused) => {
-                    self.news.push_back(News::Misbehaved(peer, refused.to_string()));
-                    return Reply::Reset;
+            Request::PutValue { key, value } => {
+                let put = self.store.put(key, value, cx.now);
+                self.quota.checked(peer, checked(&put), cx.now.elapsed);
+                match put {
+                    Ok(_) => {}
+                    // That is no fault of the peer's.
+                    Err(PutRefused::Full) => return Reply::Reset,
+                    Err(refused) => return self.nonsense(cx, peer, refused.to_string()),
                 }
-            },
+                Response::PutValue { key: key.clone(), value: value.clone() }
+            }
             Request::AddProvider { key, provider } => {
-                if provider.peer != peer {
-                    let reason = format!("it announced {} as a provider in its place", provider.peer);
-                    self.news.push_back(News::Misbehaved(peer, reason));
-                } else if let Err(refused) = self.store.add_provider(key, provider.clone(), cx.now) {
-                    self.news.push_back(News::Misbehaved(peer, refused.to_string()));
+                let refused = if provider.peer != peer {
+                    Some(format!("it announced {} as a provider in its place", provider.peer))
+                } else {
+                    match self.store.add_provider(key, provider.clone(), cx.now) {
+                        Ok(_) | Err(PutRefused::Full) => None,
+                        Err(refused) => Some(refused.to_string()),
+                    }
+                };
+                if let Some(reason) = refused {
+                    self.nonsense(cx, peer, reason);
                 }
                 return Reply::Nothing;
             }
@@ -51,10 +74,38 @@ impl Dht {
         Reply::Message(response.encode(&request))
     }
 
+    /// Whether a request exceeds its peer's quota; tells of the first of a burst.
+    fn refuses(&mut self, cx: &Context<'_>, peer: PeerId, ask: fn(&mut Quota, PeerId, Duration) -> Verdict) -> bool {
+        let Verdict::Refused(first) = ask(&mut self.quota, peer, cx.now.elapsed) else { return false };
+        self.counters.refused += 1;
+        if first {
+            let reason = "it asks for more than its share; the rest is refused".to_owned();
+            self.news.push_back(News::Misbehaved(peer, reason));
+        }
+        true
+    }
+
+    fn nonsense(&mut self, cx: &Context<'_>, peer: PeerId, reason: String) -> Reply {
+        self.quota.nonsense(peer, cx.now.elapsed);
+        self.news.push_back(News::Misbehaved(peer, reason));
+        Reply::Reset
+    }
+
     fn closer(&self, target: &Position, asker: &PeerId) -> Vec<PeerAddresses> {
         let mut closer = self.table.live(target, CLOSEST + 1);
         closer.retain(|peer| peer.peer != *asker);
         closer.truncate(CLOSEST);
         closer
+    }
+}
+
+/// How many signatures were checked for a put.
+fn checked(put: &Result<PutOutcome, PutRefused>) -> usize {
+    match put {
+        Ok(put) => put.merged.valid() - put.merged.known + put.merged.rejected.len(),
+        Err(PutRefused::AllBad { rejected }) => rejected.len(),
+        // It may have been full after some of it was checked.
+        Err(PutRefused::Full | PutRefused::PeerRecord(_) | PutRefused::OtherPeer { .. }) => 1,
+        Err(_) => 0,
     }
 }

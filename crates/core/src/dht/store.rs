@@ -22,7 +22,7 @@ use crate::{
     map::{self, Map},
     name::NetworkName,
     peer_record::{PeerRecordError, SignedPeerRecord},
-    time::{Now, PEER_RECORD_TTL, PROVIDER_TTL},
+    time::{Now, PEER_RECORD_TTL, PROVIDER_TTL, millis},
     wire::kad::{MAX_ADDRESSES, PeerAddresses},
 };
 
@@ -96,6 +96,14 @@ impl Value {
         match self {
             Self::Bundle(bundle) => bundle.spreads(now).then(|| bundle.encode(now)),
             Self::Peer { record, until } => (*until > now.elapsed).then(|| record.envelope().to_vec()),
+        }
+    }
+
+    /// Whether another holder should be given it. A peer's addresses have no date but their sequence, which is one in ours.
+    pub(crate) fn is_fresh(&self, now: Now) -> bool {
+        match self {
+            Self::Bundle(_) => true,
+            Self::Peer { record, .. } => record.record().sequence.saturating_add(millis(PEER_RECORD_TTL)) > now.unix_ms,
         }
     }
 
@@ -344,6 +352,18 @@ impl Store {
     pub fn nearest(&self) -> impl Iterator<Item = (&Key, &Value)> {
         self.by_distance.values().filter_map(|slot| match slot {
             Slot::Value(key) => self.values.get_key_value(key),
+            Slot::Providers(_) => None,
+        })
+    }
+
+    /// The keys of values farther from this node than a distance, nearest first, with their distances.
+    pub(crate) fn beyond(&self, distance: Option<Distance>) -> impl Iterator<Item = (Distance, &Key)> {
+        let slots = match distance {
+            Some(distance) => self.by_distance.beyond(&distance),
+            None => self.by_distance.iter(),
+        };
+        slots.filter_map(|(distance, slot)| match slot {
+            Slot::Value(key) => Some((*distance, key)),
             Slot::Providers(_) => None,
         })
     }

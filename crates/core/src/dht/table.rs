@@ -14,7 +14,7 @@
 //! waits takes its place, as in the paper.
 //!
 //! Bounds: 256 buckets of [`BUCKET`] peers with at most 16 addresses each, and one waiting newcomer; of one address group
-//! at most [`GROUP_IN_TABLE`]. The table does not dial and does not ping.
+//! at most `GROUP_IN_TABLE`. The table does not dial and does not ping.
 
 use std::time::Duration;
 

@@ -52,10 +52,17 @@ pub(super) fn ranked(cx: &Context<'_>, find: &Find) -> Vec<FoundRecord> {
 
 /// Whether a provider is believed alive.
 pub(super) fn verdict(cx: &Context<'_>, provider: &PeerId) -> Verdict {
-    if *provider == cx.local || cx.links.is_connected(provider) {
-        Verdict::Up
-    } else {
-        cx.cache.providers.verdict(provider, cx.now)
+    if *provider == cx.local {
+        return Verdict::Up;
+    }
+    let linked = cx.links.best(provider).map(|(_, link)| cx.now.elapsed.saturating_sub(link.since.elapsed));
+    match (linked, cx.cache.providers.verdict(provider, cx.now)) {
+        // A link that stood already when the provider could not be reached says nothing for it.
+        (Some(linked), Verdict::Suspect) if cx.cache.providers.tried(provider, cx.now) < Some(linked) => {
+            Verdict::Suspect
+        }
+        (Some(_), _) => Verdict::Up,
+        (None, verdict) => verdict,
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     context::Context,
     dht::key::Key,
     event::{Event, Path},
-    map::Map,
+    map::{Map, Set},
     name::ServiceTarget,
 };
 
@@ -48,6 +48,7 @@ pub(super) type Said = Result<Option<Bundle>, String>;
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) asker: Asker,
+    pub(super) fetch: FetchId,
     pub(super) result: Said,
 }
 
@@ -73,7 +74,7 @@ struct Origin {
 #[derive(Debug)]
 pub(super) struct Asking {
     queue: VecDeque<String>,
-    running: usize,
+    running: Set<FetchId>,
     next: Duration,
     answered: bool,
     failure: Option<String>,
@@ -81,8 +82,11 @@ pub(super) struct Asking {
 
 impl Asking {
     /// One of them has replied.
-    pub(super) fn replied(&mut self, result: Said) {
-        self.running = self.running.saturating_sub(1);
+    pub(super) fn replied(&mut self, fetch: FetchId, result: Said) {
+        if !self.running.remove(&fetch) {
+            // It answers an earlier find of the same order.
+            return;
+        }
         // The next one need not wait for its turn.
         self.next = Duration::ZERO;
         match result {
@@ -93,7 +97,7 @@ impl Asking {
 
     /// Whether all have replied: if anybody answered, and what was wrong with the last that did not.
     pub(super) fn over(&self) -> Option<(bool, Option<String>)> {
-        (self.running == 0 && self.queue.is_empty()).then(|| (self.answered, self.failure.clone()))
+        (self.running.is_empty() && self.queue.is_empty()).then(|| (self.answered, self.failure.clone()))
     }
 
     pub(super) fn next_deadline(&self) -> Option<Duration> {
@@ -131,7 +135,7 @@ impl Directories {
         // The sort is stable: what the application named first comes first among equals.
         candidates.sort_by_key(|known| took(known).unwrap_or(Duration::MAX));
         let queue = candidates.into_iter().map(|known| known.origin).take(cx.config.layers.directories).collect();
-        Ok(Asking { queue, running: 0, next: cx.now.elapsed, answered: false, failure: None })
+        Ok(Asking { queue, running: Set::new(), next: cx.now.elapsed, answered: false, failure: None })
     }
 
     /// Asks those whose turn it is.
@@ -154,7 +158,7 @@ impl Directories {
             cx.outputs.push_back(Output::Fetch { fetch, url, limit: MAX_ENCODED });
             let (started, until) = (cx.now.elapsed, cx.after(cx.config.layers.directory));
             self.fetches.insert(fetch, Fetch { asker, key: key.clone(), origin, started, until });
-            asking.running += 1;
+            asking.running.insert(fetch);
             asking.next = cx.after(cx.config.layers.stagger);
         }
     }
@@ -189,14 +193,14 @@ impl Directories {
             }
             Err(_) => self.pause(cx, &fetch.origin),
         }
-        Some(Reply { asker: fetch.asker, result })
+        Some(Reply { asker: fetch.asker, fetch: id, result })
     }
 
     /// A directory could not be asked; nothing if the request is not one of these.
     pub(super) fn failed(&mut self, cx: &mut Context<'_>, id: FetchId, reason: String) -> Option<Reply> {
         let fetch = self.fetches.remove(&id)?;
         self.pause(cx, &fetch.origin);
-        Some(Reply { asker: fetch.asker, result: Err(format!("{}: {reason}", fetch.origin)) })
+        Some(Reply { asker: fetch.asker, fetch: id, result: Err(format!("{}: {reason}", fetch.origin)) })
     }
 
     /// Gives up those that have been silent for too long.

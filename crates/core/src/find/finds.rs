@@ -149,6 +149,7 @@ impl Finds {
     /// Asks whom it is time to ask, and ends what is over. `ready` tells whether the DHT can be asked.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>, dht: &mut Dht, ready: bool) -> Vec<Finished> {
         self.give_up_silent(cx);
+        self.make_room(cx, dht);
         while let Some(name) = cx.cache.services.next_due(cx.now) {
             if ready {
                 self.walk_behind(cx, dht, name.into());
@@ -275,6 +276,20 @@ impl Finds {
         lookup
     }
 
+    /// Ends the oldest walks that nobody listens to, if there are more than finds may be.
+    fn make_room(&mut self, cx: &mut Context<'_>, dht: &mut Dht) {
+        let excess = self.walks.len().saturating_sub(cx.config.max_orders);
+        if excess == 0 {
+            return;
+        }
+        let heard = |lookup: &LookupId| self.finds.values().any(|find| find.lookup == Some(*lookup));
+        let oldest: Vec<_> = self.walks.keys().filter(|lookup| !heard(lookup)).take(excess).copied().collect();
+        for lookup in oldest {
+            self.walks.remove(&lookup);
+            dht.cancel_lookup(cx, lookup);
+        }
+    }
+
     fn begin_asking(&mut self, cx: &mut Context<'_>, asker: Asker, find: &mut Find) {
         // Who answered on a walk has been asked: a linked relay that is near the key is on every walk, and one that is not
         // holds nothing of it.
@@ -307,7 +322,7 @@ impl Finds {
 
     /// Takes what a directory said.
     fn replied(&mut self, cx: &mut Context<'_>, reply: Option<Reply>) {
-        let Some(Reply { asker, result }) = reply else { return };
+        let Some(Reply { asker, fetch, result }) = reply else { return };
         if let Ok(Some(bundle)) = &result {
             cx.cache.services.learn(bundle, None, cx.now);
             if let Some(find) = self.finds.get_mut(&asker) {
@@ -315,7 +330,7 @@ impl Finds {
             }
         }
         if let Some(asking) = self.asking.get_mut(&asker) {
-            asking.replied(result);
+            asking.replied(fetch, result);
         }
     }
 

@@ -6,10 +6,11 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
-    address::{RelayAddress, group},
+    address::RelayAddress,
     backoff::Backoff,
     boundary::{ConnectionId, DialFailure, DialId, Output},
     context::Context,
+    dht::diversity::Group,
     event::{Event, JoinStage, JoinStep},
 };
 
@@ -105,8 +106,8 @@ impl Attempt {
     }
 
     /// The part of the world's addresses that its first address belongs to.
-    pub(super) fn group(&self) -> Option<Vec<u8>> {
-        self.addresses.first().and_then(group)
+    pub(super) fn group(&self) -> Option<Group> {
+        Group::of(&self.addresses)
     }
 
     /// Begins, or takes note of the link that stands already.

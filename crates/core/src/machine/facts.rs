@@ -11,7 +11,7 @@ use crate::{
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
     cache::peers::Roles,
     event::{Event, JoinStage, Path, State},
-    links::Link,
+    links::{Link, Told},
     time::Now,
     wire::kad::PeerAddresses,
 };
@@ -87,6 +87,7 @@ impl Machine {
                 parts.dht.request_failed(&mut parts.cx, request);
             }
             Input::Asked { inbound, peer, message } => {
+                self.links.used(&peer, now.elapsed);
                 let mut parts = self.parts(now);
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
@@ -188,8 +189,10 @@ impl Machine {
             return;
         };
         parts.cx.emit(Event::PeerDisconnected { peer });
-        let left = parts.cx.links.peers().count();
-        parts.publisher.link_lost(&mut parts.cx, left);
+        if last.server && !link.released {
+            let left = parts.cx.links.servers();
+            parts.publisher.link_lost(&mut parts.cx, left);
+        }
         parts.join.disconnected(&mut parts.cx, peer);
         if last.server {
             parts.topology.disconnected(&mut parts.cx, peer, &link, last.addresses);
@@ -238,10 +241,8 @@ impl Machine {
                 addresses.push(address);
             }
         }
-        let Some(known) = self.links.peer_mut(&peer) else { return };
-        (known.identified, known.server, known.relay, known.network) = (true, server, relay, network);
-        known.addresses = addresses.clone();
-        let known = known.clone();
+        let told = Told { server, relay, network, addresses: addresses.clone() };
+        let Some(known) = self.links.identified(&peer, told) else { return };
         self.cache.peers.met(peer, &addresses, proven, Roles { server, relay }, known.rtt, now);
         if server {
             self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
@@ -250,7 +251,10 @@ impl Machine {
         }
         let ready = self.is_ready();
         let mut parts = self.parts(now);
-        parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready);
+        if parts.topology.identified(&mut parts.cx, parts.dht, peer, server, ready) {
+            // Whoever comes back may bring a part of the network that has not heard of this node's offers.
+            parts.publisher.alarm(&mut parts.cx);
+        }
         parts.join.identified(&mut parts.cx, peer, &known);
     }
 }

@@ -178,6 +178,10 @@ impl Machine {
                 code: "KNOWN",
                 reason: "not connected; its addresses are known and are dialled when needed".to_owned(),
             },
+            None if self.topology.seeks(peer) => Explanation {
+                code: "KNOWN",
+                reason: "not connected; it vanished, and is dialled again until it is back".to_owned(),
+            },
             None => Explanation {
                 code: "UNKNOWN",
                 reason: "not connected; opening a stream would look its addresses up".to_owned(),

@@ -34,8 +34,8 @@ impl Machine {
                 union.merge_all(bundle, now);
             }
         }
-        if let Some(remembered) = self.cache.services.tell(&target.name, now) {
-            union.merge_all(&remembered, now);
+        if let Some(remembered) = self.cache.services.tell(&target.name) {
+            union.merge_all(remembered, now);
         }
         union.spreads(now).then(|| union.encode(now))
     }
@@ -43,22 +43,24 @@ impl Machine {
     /// Takes what an earlier life wrote down. What cannot be read is set aside: the node starts without it.
     pub(super) fn restore(&mut self, now: Now) {
         let Some(bytes) = self.config.memory.take() else { return };
-        if let Err(reason) = self.cache.restore(&self.config, &bytes, now) {
-            let message = format!("what this node remembered is set aside: {reason}");
-            self.outputs.push_back(Output::Event(Event::Warning { code: "STORAGE", message }));
+        match self.cache.restore(&self.config, &bytes, now) {
+            Ok(publisher) => self.publisher.restore(&publisher),
+            Err(reason) => {
+                let message = format!("what this node remembered is set aside: {reason}");
+                self.outputs.push_back(Output::Event(Event::Warning { code: "STORAGE", message }));
+            }
         }
     }
 
     /// Writes down what is to be remembered, when it is time.
     pub(super) fn remember(&mut self, now: Now) {
-        let publisher = Vec::new;
-        let written = self.cache.write_if_due(&self.config, publisher, now);
+        let written = self.cache.write_if_due(&self.config, || self.publisher.memory(), now);
         self.outputs.extend(written.map(Output::Remember));
     }
 
     /// Writes down what is to be remembered before the node goes.
     pub(super) fn remember_all(&mut self, now: Now) {
-        let written = self.cache.write(&self.config, Vec::new(), now);
+        let written = self.cache.write(&self.config, self.publisher.memory(), now);
         self.outputs.push_back(Output::Remember(written));
     }
 }

@@ -3,7 +3,7 @@
 //! Holders watch each other and push what has too few holders. They cannot when all of them are gone, so whoever offers
 //! something looks too. An *alarm* makes every offer due within a few seconds: this node has lost half of its links, half
 //! of those it asked in a walk were silent, two checks in a row have failed, or it is back from being offline. A *check*
-//! asks some of those that acknowledged one offer whether they still hold it, the offers taking turns; whoever has lost it
+//! asks some of those that were to hold one offer, under its name and under `name@<peer id>` in turn, whether they still hold it, the offers taking turns; whoever has lost it
 //! is sent it, and if fewer than half have it, it is stored again.
 //!
 //! Bounds: one alarm in [`ALARM_PAUSE`]; one check at a time, of [`SAMPLE`] requests, of which one at most dials.
@@ -43,8 +43,9 @@ pub(super) struct Vigilance {
     losses: Vec<Duration>,
     alarmed: Option<Duration>,
     due: Option<Duration>,
-    /// The offer that was checked last.
+    /// The offer that was checked last, and which of its two keys is next.
     last: Option<RegistrationId>,
+    alone: bool,
     checking: Option<(ProbeId, RegistrationId)>,
     /// Checks in a row that have failed.
     failures: usize,
@@ -99,14 +100,21 @@ impl Publisher {
         if vigilance.checking.is_some() {
             return;
         }
-        let stored = |id: &RegistrationId| {
-            let registration = self.registrations.get(id)?;
-            let record = registration.record.as_ref().filter(|_| !registration.withdrawing)?;
-            (!registration.holders.is_empty() && registration.placing.is_empty()).then_some((registration, record))
+        let stored = |alone: bool| {
+            self.registrations.iter().filter_map(move |(id, registration)| {
+                let record = registration.record.as_ref().filter(|_| !registration.withdrawing)?;
+                let (_, holders) = &registration.stored[usize::from(alone)];
+                let settled = !holders.is_empty() && registration.placing.is_empty();
+                settled.then_some((*id, &registration.offer.name, record, holders))
+            })
         };
-        let ids = || self.registrations.keys().copied().filter(|id| stored(id).is_some());
-        let next = ids().find(|id| vigilance.last.is_none_or(|last| *id > last)).or_else(|| ids().next());
-        let Some((id, (registration, record))) = next.and_then(|id| Some((id, stored(&id)?))) else {
+        let mut alone = vigilance.alone;
+        let mut next = stored(alone).find(|(id, ..)| vigilance.last.is_none_or(|last| *id > last));
+        if next.is_none() {
+            alone = !alone;
+            next = stored(alone).next();
+        }
+        let Some((id, name, record, holders)) = next else {
             vigilance.due = None;
             return;
         };
@@ -115,13 +123,16 @@ impl Publisher {
             return;
         }
         let (mut linked, mut others): (Vec<PeerAddresses>, Vec<PeerAddresses>) =
-            registration.holders.iter().cloned().partition(|holder| cx.links.is_connected(&holder.peer));
+            holders.iter().cloned().partition(|holder| cx.links.is_connected(&holder.peer));
         cx.rng.shuffle(&mut linked);
         cx.rng.shuffle(&mut others);
         others.truncate(1);
         linked.truncate(SAMPLE - others.len());
         linked.extend(others);
-        let key = Key::service_of(&cx.config.network, &registration.offer.name, &cx.local);
+        let key = match alone {
+            true => Key::service_of(&cx.config.network, name, &cx.local),
+            false => Key::service(&cx.config.network, name),
+        };
         let mut bundle = Bundle::new(key);
         if bundle.merge(record.clone(), cx.now).is_err() {
             // It is out of date, and so due to be signed again.
@@ -129,7 +140,7 @@ impl Publisher {
             return;
         }
         vigilance.due = Some(cx.after(pause));
-        vigilance.last = Some(id);
+        (vigilance.last, vigilance.alone) = (Some(id), alone);
         vigilance.checking = Some((dht.probe(cx, bundle, linked), id));
     }
 

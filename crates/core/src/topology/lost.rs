@@ -134,6 +134,10 @@ impl Lost {
         self.peers.values().map(|entry| entry.due).min().map(|due| due.max(self.next))
     }
 
+    pub(super) fn contains(&self, peer: &PeerId) -> bool {
+        self.peers.contains_key(peer)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.peers.len()
     }

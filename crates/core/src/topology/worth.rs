@@ -5,12 +5,13 @@
 use std::{cmp::Reverse, time::Duration};
 
 use libp2p_identity::PeerId;
-use multiaddr::Multiaddr;
 
 use crate::{
-    address::group,
     context::Context,
-    dht::key::{Distance, Position},
+    dht::{
+        diversity::Group,
+        key::{Distance, Position},
+    },
     map::{Map, Set},
     wire::kad::PeerAddresses,
 };
@@ -119,7 +120,7 @@ pub(super) fn strangers(cx: &Context<'_>, known: Vec<PeerAddresses>, spread: boo
             let wish = Wish {
                 failures: remembered.map_or(0, |known| known.failures),
                 known_region: region.is_empty() || seen.regions.contains(region),
-                known_group: known.addresses.first().and_then(group).is_none_or(|group| seen.groups.contains(&group)),
+                known_group: Group::of(&known.addresses).is_none_or(|group| seen.groups.contains(&group)),
                 crowd: if spread { crowd } else { 0 },
                 distance,
             };
@@ -134,7 +135,7 @@ pub(super) fn strangers(cx: &Context<'_>, known: Vec<PeerAddresses>, spread: boo
 #[derive(Default)]
 struct Seen {
     regions: Set<String>,
-    groups: Set<Vec<u8>>,
+    groups: Set<Group>,
     buckets: Map<Option<usize>, usize>,
 }
 
@@ -142,14 +143,10 @@ impl Seen {
     /// Whether this is the first link into its region, and into its group of addresses.
     fn place(&mut self, cx: &Context<'_>, peer: &PeerId) -> (bool, bool) {
         let region = cx.cache.peers.get(peer).map(|known| known.region.clone()).filter(|region| !region.is_empty());
-        let group = cx.links.peer(peer).and_then(|known| address(&known.addresses)).and_then(group);
+        let group = cx.links.peer(peer).and_then(|known| Group::of(&known.addresses));
         let region = region.is_some_and(|region| self.regions.insert(region));
         (region, group.is_some_and(|group| self.groups.insert(group)))
     }
-}
-
-fn address(addresses: &[Multiaddr]) -> Option<&Multiaddr> {
-    addresses.iter().find(|address| group(address).is_some())
 }
 
 /// Round trips in powers of two; what was never measured is far.
@@ -160,3 +157,6 @@ fn near(rtt: Option<Duration>) -> u32 {
 fn bits(number: u64) -> u32 {
     u64::BITS - number.leading_zeros()
 }
+
+#[cfg(test)]
+mod tests;

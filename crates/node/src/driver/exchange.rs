@@ -19,6 +19,7 @@ use openred_core::{
 use std::{future::Future, io, pin::pin, time::Duration};
 
 use crate::{
+    driver::Carried,
     framing::{read_message, write_message},
     handlers::Handlers,
     platform,
@@ -120,15 +121,22 @@ pub(super) async fn accept(
     peer: PeerId,
     path: Path,
     stream: Stream,
+    carried: Option<Carried>,
     handlers: Handlers,
     mut report: mpsc::Sender<Exchanged>,
 ) {
     // A peer that does not finish its header is dropped without a word; its own side knows.
-    let _ = answer(peer, path, stream, handlers).await;
+    let _ = answer(peer, path, stream, carried, handlers).await;
     let _ = report.send(Exchanged::Served { inbound }).await;
 }
 
-async fn answer(peer: PeerId, path: Path, mut stream: Stream, handlers: Handlers) -> io::Result<()> {
+async fn answer(
+    peer: PeerId,
+    path: Path,
+    mut stream: Stream,
+    carried: Option<Carried>,
+    handlers: Handlers,
+) -> io::Result<()> {
     let Some(header) = within(HEADER, read_message(&mut stream, MAX_HEADER)).await? else { return Ok(()) };
     let name = match Open::decode(&header) {
         Ok(open) => open.name,
@@ -140,7 +148,10 @@ async fn answer(peer: PeerId, path: Path, mut stream: Stream, handlers: Handlers
     match handlers.status(&name) {
         Status::Ok => {
             within(HEADER, send(&mut stream, &Answer::ok().encode())).await?;
-            let stream = ServiceStream::new(stream, path, peer, name.to_string());
+            let mut stream = ServiceStream::new(stream, path, peer, name.to_string());
+            if let Some(carried) = carried {
+                stream = stream.carried(carried);
+            }
             if !handlers.deliver(&name, stream) {
                 tracing::debug!(%peer, %name, "a handler is too slow; the stream is reset");
             }

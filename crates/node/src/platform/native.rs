@@ -23,7 +23,7 @@ use libp2p::{
 
 pub(crate) use self::fetch::Fetcher;
 use self::incoming::IncomingWebSockets;
-pub(crate) use self::relay_server::{RelayServer, count_relayed, relay_server};
+pub(crate) use self::relay_server::{RelayServer, circuit, count_relayed, relay_server};
 use crate::meter::Meter;
 
 /// What the crate has on this platform only.

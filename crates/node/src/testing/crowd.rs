@@ -21,13 +21,13 @@ use super::internet::{Host, Internet};
 use crate::{Config, Node, Registration, RelayLimits, Role, platform};
 
 /// Time to join: with hundreds of nodes joining at once on two cores without optimisation.
-const JOIN: Duration = Duration::from_secs(60);
+const JOIN: Duration = Duration::from_secs(120);
 
 /// Time for one find.
 const FIND: Duration = Duration::from_secs(10);
 
 /// What starts or asks side by side.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 8;
 
 struct Crowd {
     internet: Internet,

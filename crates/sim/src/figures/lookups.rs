@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openred_core::find::Layer;
+use openred_core::{Config, address::RelayAddress, find::Layer};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,6 +11,14 @@ use super::{
     sample::Sample,
 };
 use crate::{Net, NodeId, Time, World, latency::cities::Cities};
+
+/// A server that only answers: it never gets to join, since the one relay it knows refuses it, and so asks nobody anything.
+fn without_upkeep(config: &mut Config) {
+    let never = Duration::from_secs(24 * 3600);
+    config.relays = RelayAddress::parse("/ip4/10.255.255.254/tcp/80/ws", false).into_iter().collect();
+    config.join_backoff = (never, never);
+    config.watch = never;
+}
 
 /// One point of the figure.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +33,9 @@ pub struct Point {
     pub finders: usize,
     /// Services, each of a client of its own, each sought by every finder once.
     pub services: usize,
+    /// Whether servers keep connections, watch their neighbours and look up their neighbourhood again, as they do. Lookups
+    /// ask servers one by one and need none of it; without it, a network of 100 000 fits a machine.
+    pub upkeep: bool,
     /// What everything is drawn from.
     pub seed: u64,
 }
@@ -68,7 +79,11 @@ pub fn measure(point: Point) -> Outcome {
     net.quic = true;
     net.latency.settle(World::Cities(point.region.map_or_else(Cities::world, Cities::region_of)));
     let before = memory();
-    let relays = net.settled(point.nodes);
+    let relays = net.settled_with(point.nodes, |config| {
+        if !point.upkeep {
+            without_upkeep(config);
+        }
+    });
     let mut rng = fastrand::Rng::with_seed(point.seed ^ 0x1007);
     let mut clients = |net: &mut Net, count: usize| -> Vec<NodeId> {
         let mut known = || -> Vec<_> { (0..3).map(|_| relays[rng.usize(..relays.len())]).collect() };
@@ -105,7 +120,7 @@ pub fn measure(point: Point) -> Outcome {
         memory: after.zip(before).map(|(after, before)| after.saturating_sub(before) / point.nodes.max(1)),
         ..Outcome::default()
     };
-    for service in 0..point.services {
+    for (service, provider) in providers.into_iter().enumerate() {
         let mut sought = Vec::new();
         for finder in &finders {
             sought.push(net.seek_watched(*finder, &name(service)));
@@ -114,7 +129,7 @@ pub fn measure(point: Point) -> Outcome {
         net.run_until_idle_or(12.s());
         // The walks behind the answers end too.
         net.run_for(1.s());
-        let peer = net.peer(providers[service]);
+        let peer = net.peer(provider);
         for order in sought {
             outcome.trials += 1;
             let walk = net.walk(order).unwrap_or_default();
@@ -139,59 +154,72 @@ fn name(service: usize) -> String {
     format!("service-{service}")
 }
 
-/// The table of the issue: 1 000, 10 000 and 100 000 nodes; 0, 10 and 30 % silent; in one region and in the world.
-pub fn table(scale: Scale) -> Table {
+/// A network of 1 000; with all upkeep too, to show that lookups do not depend on it.
+pub fn thousand(scale: Scale) -> Table {
+    let (finders, services) = if scale == Scale::Quick { (20, 8) } else { (50, 20) };
+    let point = Point { nodes: 1000, silent: 0.0, region: None, finders, services, upkeep: true, seed: 1000 };
+    let more = [Point { region: Some("eu"), silent: 0.2, ..point }, point];
+    table("lookups-1000", point, scale, &more)
+}
+
+/// A network of 10 000.
+pub fn ten_thousand(scale: Scale) -> Table {
+    let point =
+        Point { nodes: 10_000, silent: 0.0, region: None, finders: 50, services: 20, upkeep: false, seed: 10_000 };
+    table("lookups-10000", point, scale, &[])
+}
+
+/// A network of 100 000.
+pub fn hundred_thousand(scale: Scale) -> Table {
+    let point =
+        Point { nodes: 100_000, silent: 0.0, region: None, finders: 50, services: 20, upkeep: false, seed: 100_000 };
+    table("lookups-100000", point, scale, &[])
+}
+
+fn table(name: &'static str, point: Point, scale: Scale, more: &[Point]) -> Table {
     let columns = [
         "nodes",
         "silent %",
         "where",
+        "upkeep",
         "finds",
         "found %",
         "by the dht %",
         "p50 ms",
         "p95 ms",
         "p99 ms",
-        "hops p50",
+        "hops mean",
         "hops max",
         "deepest max",
         "requests",
         "kB a node",
     ];
-    let mut table = Table::new("lookups", "finds through the DHT, by size of the network", &columns);
+    let mut table = Table::new(name, format!("finds through the DHT of {} servers", point.nodes), &columns);
     table.condition("real machines, all nodes DHT servers with the routing tables of a settled network; clients look");
-    table.condition(
-        "great-circle model, servers on QUIC and WebSocket; silent: lost without a word, still in the tables",
-    );
-    table.condition(format!("each finder has looked for {WARM_UP} other names before; seed of each row: its nodes"));
-    table.condition(
-        "time until the find's answer; hops to the first who had the value, and to the farthest who answered",
-    );
+    table.condition("great-circle model, QUIC and WebSocket; silent: lost without a word, still in the tables");
+    table.condition(format!(
+        "{} finders, each of whom has looked for {WARM_UP} other names before; seed {}",
+        point.finders, point.seed
+    ));
+    table.condition("hops: to the first who had the value; deepest: to the farthest who answered");
     table.condition("requests: of the whole walk, which goes on behind the answer");
-    for point in points(scale) {
+    table.condition(
+        "without upkeep servers only answer: they keep no connections and do not watch each other; memory is what the \
+         process grew by",
+    );
+    let places: &[_] = match scale {
+        Scale::Quick => &[(0.3, None), (0.2, Some("eu"))],
+        Scale::Full => {
+            &[(0.0, None), (0.1, None), (0.3, None), (0.0, Some("eu")), (0.2, Some("eu")), (0.3, Some("eu"))]
+        }
+    };
+    let points =
+        places.iter().map(|(silent, region)| Point { silent: *silent, region: *region, upkeep: false, ..point });
+    for point in points.chain(more.iter().copied().filter(|_| scale == Scale::Full)) {
         let outcome = measure(point);
         table.row(row(&point, &outcome));
     }
     table
-}
-
-fn points(scale: Scale) -> Vec<Point> {
-    let sizes: &[usize] = match scale {
-        Scale::Quick => &[200, 1_000],
-        Scale::Full => &[1_000, 10_000, 100_000],
-    };
-    let (finders, services) = match scale {
-        Scale::Quick => (20, 10),
-        Scale::Full => (50, 20),
-    };
-    let mut points = Vec::new();
-    for nodes in sizes {
-        for (silent, region) in
-            [(0.0, None), (0.1, None), (0.3, None), (0.0, Some("eu")), (0.2, Some("eu")), (0.3, Some("eu"))]
-        {
-            points.push(Point { nodes: *nodes, silent, region, finders, services, seed: *nodes as u64 });
-        }
-    }
-    points
 }
 
 fn row(point: &Point, outcome: &Outcome) -> Vec<Value> {
@@ -199,13 +227,14 @@ fn row(point: &Point, outcome: &Outcome) -> Vec<Value> {
         json!(point.nodes),
         rounded(point.silent * 100.0, 0),
         json!(point.region.unwrap_or("world")),
+        json!(if point.upkeep { "yes" } else { "no" }),
         json!(outcome.trials),
         percent(outcome.hits, outcome.trials),
         percent(outcome.by_dht, outcome.trials),
         outcome.ms.cell(0.5),
         outcome.ms.cell(0.95),
         outcome.ms.cell(0.99),
-        outcome.hops.cell(0.5),
+        rounded(outcome.mean_hops(), 2),
         outcome.hops.cell(1.0),
         outcome.deepest.cell(1.0),
         rounded(outcome.requests.mean(), 1),

@@ -19,12 +19,13 @@ impl Sample {
         self.add(time.as_secs_f64() * 1e3);
     }
 
-    pub(crate) fn add_s(&mut self, time: Duration) {
-        self.add(time.as_secs_f64());
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// How many values are at least this.
+    pub(crate) fn at_least(&self, least: f64) -> usize {
+        self.0.iter().filter(|value| **value >= least).count()
     }
 
     pub(crate) fn mean(&self) -> f64 {

@@ -8,8 +8,8 @@
 //! |---|---|---|
 //! | speed in glass | 2/3 of light's | refractive index of fibre, about 1.47 |
 //! | stretch | 1.4 to 2.6, by pair of nodes | median ping 3.2 times the time of light in a vacuum (Singla, Chandrasekaran, Godfrey, Maggs, "The Internet at the Speed of Light", HotNets 2014), of which glass is 1.5; the range around 2 is a guess |
-//! | access, relays | 0.5 to 2 ms of a round trip | a data centre's network; a guess |
-//! | access, others | 4 to 20 ms of a round trip | fibre and cable at home; a guess |
+//! | access, data centre | 0.5 to 2 ms of a round trip | a guess |
+//! | access, home | 4 to 20 ms of a round trip | fibre and cable; a guess |
 //! | least distance | 10 km | two nodes of one city do not share a desk; a guess |
 
 use std::{net::Ipv4Addr, time::Duration};
@@ -24,7 +24,7 @@ const GLASS: f64 = 299_792.458 / 1.5;
 const STRETCH: (f64, f64) = (1.4, 2.6);
 
 /// Milliseconds of a round trip that a node's own access takes.
-const ACCESS_RELAY: (f64, f64) = (0.5, 2.0);
+const ACCESS_CENTRE: (f64, f64) = (0.5, 2.0);
 const ACCESS_HOME: (f64, f64) = (4.0, 20.0);
 
 /// The earth's mean radius and the least distance, in kilometres.
@@ -70,7 +70,6 @@ pub struct Cities {
     cities: Vec<City>,
     /// Distances in kilometres, row by row.
     distances: Vec<f64>,
-    homes: bool,
 }
 
 impl Cities {
@@ -90,15 +89,9 @@ impl Cities {
         Self::of(cities)
     }
 
-    /// The same cities, with nodes at home in the place of nodes in data centres.
-    #[must_use]
-    pub fn at_home(self) -> Self {
-        Self { homes: true, ..self }
-    }
-
     fn of(cities: Vec<City>) -> Self {
         let distances = cities.iter().flat_map(|one| cities.iter().map(|other| distance(one, other))).collect();
-        Self { cities, distances, homes: false }
+        Self { cities, distances }
     }
 
     /// The region of a node.
@@ -114,13 +107,15 @@ impl Cities {
         Ipv4Addr::new(20 + (network / 256) as u8, (network % 256) as u8, (host / 256) as u8, (host % 256) as u8)
     }
 
-    pub(crate) fn one_way(&self, seed: u64, one: NodeId, other: NodeId) -> Duration {
+    pub(crate) fn one_way(&self, seed: u64, (one, other): (NodeId, NodeId), homes: [bool; 2]) -> Duration {
         let count = self.cities.len();
         let distance = self.distances[place(seed, one, count) * count + place(seed, other, count)];
         let stretch = between(STRETCH, fraction((seed, one.0, other.0)));
-        let access = [one, other]
-            .map(|id| between(if self.homes { ACCESS_HOME } else { ACCESS_RELAY }, fraction((seed, id.0, "access"))));
-        let round_trip = access[0] + access[1] + 2000.0 * distance * stretch / GLASS;
+        let access = |id: NodeId, home| {
+            between(if home { ACCESS_HOME } else { ACCESS_CENTRE }, fraction((seed, id.0, "access")))
+        };
+        let access = access(one, homes[0]) + access(other, homes[1]);
+        let round_trip = access + 2000.0 * distance * stretch / GLASS;
         Duration::from_secs_f64(round_trip / 2000.0)
     }
 }
@@ -154,7 +149,8 @@ mod tests {
     #[test]
     fn a_region_is_near_and_the_world_is_not() {
         let round_trips = |cities: Cities| {
-            let mut times: Vec<_> = (1..2000).map(|id| 2 * cities.one_way(3, NodeId(0), NodeId(id))).collect();
+            let mut times: Vec<_> =
+                (1..2000).map(|id| 2 * cities.one_way(3, (NodeId(0), NodeId(id)), [false; 2])).collect();
             times.sort();
             [times[1000], times[1900]]
         };

@@ -10,7 +10,7 @@ use openred_core::{FetchId, Input, name::ServiceTarget};
 
 use super::Net;
 use crate::{
-    node::NodeId,
+    node::{Mind, NodeId},
     wire::{Happening, Hops},
 };
 
@@ -115,12 +115,13 @@ impl Net {
         let Some(relay) = relay else {
             return self.web.get(url).cloned().ok_or_else(|| "the host is not known".to_owned());
         };
-        if !self.nodes[relay.0].is_alive() {
-            return Err("connection refused".to_owned());
-        }
-        let name = path(url).strip_prefix("/v1/bundles/").and_then(decode).ok_or("status 404")?;
-        let _: ServiceTarget = name.parse().map_err(|_| "status 400")?;
-        Err("not served".to_owned())
+        let node = &self.nodes[relay.0];
+        let now = node.clock.now(self.now);
+        let Mind::Machine(machine) = &node.mind else { return Err("connection refused".to_owned()) };
+        let name = path(url).strip_prefix("/v1/bundles/").and_then(decode).ok_or("the answer's status is 404")?;
+        let target: ServiceTarget = name.parse().map_err(|_| "the answer's status is 400")?;
+        // Nobody known is an empty bundle, and its bytes are none.
+        Ok(machine.bundle(&target, now).unwrap_or_default())
     }
 
     /// The relay that listens at a URL's origin.

@@ -1,5 +1,6 @@
 //! Peers without rules.
 
+use libp2p_identity::Keypair;
 use openred_core::{RequestId, Response, Role};
 
 use super::Net;
@@ -11,7 +12,13 @@ use crate::{
 impl Net {
     /// A DHT server without rules, which answers every request with what `answer` says.
     pub fn hostile(&mut self, answer: impl FnMut(&[u8]) -> Response + 'static) -> NodeId {
-        let id = self.register(Role::Relay, &[], |_| {});
+        let keypair = self.draw_keypair();
+        self.hostile_as(keypair, answer)
+    }
+
+    /// The same with an identity of the caller's choice.
+    pub fn hostile_as(&mut self, keypair: Keypair, answer: impl FnMut(&[u8]) -> Response + 'static) -> NodeId {
+        let id = self.register_as(keypair, Role::Relay, &[], |_| {});
         let node = &mut self.nodes[id.0];
         node.life += 1;
         node.mind = Mind::Hostile(Box::new(answer));
@@ -28,6 +35,12 @@ impl Net {
         self.request(hostile, wire, request, message.to_vec(), true);
         self.run_until(1.s(), |net| net.nodes[hostile.0].books.replies.contains_key(&request));
         self.nodes[hostile.0].books.replies.remove(&request).flatten()
+    }
+
+    /// Begins to connect a hostile node to another.
+    pub fn greet(&mut self, hostile: NodeId, other: NodeId) {
+        let (peer, address) = (self.peer(other), self.address(other));
+        self.raw_dial(hostile, peer, address);
     }
 
     /// Connects a hostile node to another and lets them identify each other.

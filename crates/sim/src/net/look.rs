@@ -5,12 +5,16 @@ use std::time::Duration;
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{
-    Machine,
+    Machine, Role,
     event::{Event, State},
+    name::ServiceTarget,
 };
 
 use super::{Net, orders::Order};
-use crate::node::{Mind, NodeId, Traffic};
+use crate::{
+    node::{Hearing, Mind, NodeId, Traffic},
+    wire::Hops,
+};
 
 impl Net {
     /// The machine of a running node.
@@ -40,9 +44,41 @@ impl Net {
         &self.nodes[id.0].keypair
     }
 
+    /// How many relays a node is connected to directly that live and are heard.
+    pub fn living_relays_of(&self, id: NodeId) -> usize {
+        let others = self.nodes[id.0].books.direct.keys();
+        others.filter(|other| self.nodes[other.0].config.role == Role::Relay && self.is_heard(**other)).count()
+    }
+
+    /// Whether a living relay to which a client is connected holds a place for it.
+    pub fn is_reachable(&self, id: NodeId) -> bool {
+        let mut others = self.nodes[id.0].books.direct.keys();
+        others.any(|other| self.is_heard(*other) && self.nodes[other.0].books.places_for.contains_key(&id))
+    }
+
+    /// How many connections a node has.
+    pub fn links_of(&self, id: NodeId) -> usize {
+        self.nodes[id.0].books.wires.len()
+    }
+
+    /// What a node answers a directory's client about a service, if it knows anything.
+    pub fn bundle(&self, id: NodeId, target: &ServiceTarget) -> Option<Vec<u8>> {
+        let node = &self.nodes[id.0];
+        match &node.mind {
+            Mind::Machine(machine) => machine.bundle(target, node.clock.now(self.now)),
+            _ => None,
+        }
+    }
+
     /// Where a relay listens.
     pub fn address(&self, relay: NodeId) -> Multiaddr {
         self.nodes[relay.0].addresses.first().cloned().expect("only relays listen")
+    }
+
+    /// How many connections of two nodes stand, as the first sees it.
+    pub fn links_between(&self, id: NodeId, other: NodeId) -> usize {
+        let wires = self.nodes[id.0].books.wires.iter();
+        wires.filter(|wire| self.wires.get(wire).is_some_and(|known| known.other(id) == other)).count()
     }
 
     /// A node's wall clock.
@@ -63,6 +99,16 @@ impl Net {
     /// Whether a node is running.
     pub fn is_alive(&self, id: NodeId) -> bool {
         self.nodes[id.0].is_alive()
+    }
+
+    /// Whether a node is running, hears and is heard.
+    pub fn is_heard(&self, id: NodeId) -> bool {
+        self.is_alive(id) && self.nodes[id.0].hearing == Hearing::default()
+    }
+
+    /// Whether no silence and no cut stands between two nodes.
+    pub fn hear_each_other(&self, one: NodeId, other: NodeId) -> bool {
+        !self.blocked(Hops::two(one, other).times(2))
     }
 
     /// Whether a node has joined.

@@ -29,6 +29,13 @@ pub struct Order {
     pub(super) op: OpId,
 }
 
+impl Order {
+    /// Whose it is.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+}
+
 impl Net {
     /// Begins to wait for the node to join.
     pub fn ready(&mut self, id: NodeId) -> Order {
@@ -187,6 +194,14 @@ impl Net {
     pub fn answer(&self, order: Order) -> Option<Result<Outcome, Error>> {
         match self.nodes[order.node.0].orders.get(&order.op)? {
             Fate::Done { outcome, .. } => Some((**outcome).clone()),
+            Fate::Pending { .. } | Fate::Lost => None,
+        }
+    }
+
+    /// An order's answer, if it has come; only how long it took is kept of it.
+    pub fn take_answer(&mut self, order: Order) -> Option<Result<Outcome, Error>> {
+        match self.nodes[order.node.0].orders.get_mut(&order.op)? {
+            Fate::Done { outcome, .. } => Some(std::mem::replace(&mut **outcome, Ok(Outcome::Stored))),
             Fate::Pending { .. } | Fate::Lost => None,
         }
     }

@@ -5,7 +5,7 @@
 //! relay keeps connected, it dials when the time runs.
 
 use openred_core::{
-    Role,
+    Config, Role,
     dht::{key::Position, table::BUCKET},
     wire::kad::PeerAddresses,
 };
@@ -16,7 +16,12 @@ use crate::node::NodeId;
 impl Net {
     /// Adds this many relays that know each other as in a network that has settled.
     pub fn settled(&mut self, count: usize) -> Vec<NodeId> {
-        let relays: Vec<_> = (0..count).map(|_| self.register(Role::Relay, &[], |_| {})).collect();
+        self.settled_with(count, |_| {})
+    }
+
+    /// The same with other settings than the default.
+    pub fn settled_with(&mut self, count: usize, set: impl Fn(&mut Config)) -> Vec<NodeId> {
+        let relays: Vec<_> = (0..count).map(|_| self.register(Role::Relay, &[], &set)).collect();
         let mut ring: Vec<_> = relays.iter().map(|id| (Position::of_peer(&self.peer(*id)), *id)).collect();
         ring.sort();
         let known: Vec<_> = ring.iter().map(|(_, id)| self.known(*id)).collect();

@@ -128,8 +128,8 @@ fn before_the_node_has_joined_cache_and_directories_are_asked_at_once() {
     find.ended(Layer::Directory, LayerOutcome::NotAsked("nobody is known"), at(0));
     assert_eq!(find.wishes(&config(), false, at(0)), Wishes { cache: true, ..Wishes::default() });
     find.remember(at(0));
-    assert!(find.is_over(&config(), at(15)), "nobody else can be asked");
-    assert_eq!(outcomes(&find, 15)[2], ("not-asked", 0));
+    assert!(find.is_over(&config(), at(30)), "nobody else can be asked");
+    assert_eq!(outcomes(&find, 30)[2], ("not-asked", 0));
 }
 
 #[test]
@@ -153,7 +153,8 @@ fn an_older_answer_joins_when_the_dht_is_late_and_is_never_lost() {
     assert_eq!(late.wishes(&config(), true, at(60)), Wishes { cache: true, ..Wishes::default() });
     late.remember(at(60));
     assert_eq!(live(&late, 60), [(id(1), Layer::Cache, Freshness::Remembered)]);
-    assert!(late.is_over(&config(), at(120)));
+    assert!(!late.is_over(&config(), at(89)));
+    assert!(late.is_over(&config(), at(90)));
 
     let mut in_time = find(old());
     in_time.asked(Layer::Dht, at(0));

@@ -12,8 +12,8 @@ fn peer_of(seed: u8, failures: u32) -> RememberedPeer {
     RememberedPeer {
         peer: id(seed),
         addresses: vec![address(80), address(81)],
-        proven: seed % 2 == 0,
-        roles: Roles { server: true, relay: seed % 3 == 0 },
+        proven: seed.is_multiple_of(2),
+        roles: Roles { server: true, relay: seed.is_multiple_of(3) },
         region: "eu".to_owned(),
         rtt: (seed % 2 == 1).then(|| Duration::from_micros(u64::from(seed) * 1000)),
         successes: u32::from(seed),
@@ -49,6 +49,15 @@ fn snapshot() -> Snapshot {
 fn it_comes_back_as_it_was() {
     let bytes = encode(snapshot(), 256 * 1024);
     assert_eq!(decode(&bytes), Ok(snapshot()));
+}
+
+#[test]
+fn the_hashes_of_certificates_come_back() {
+    let text = "/ip4/192.0.2.1/udp/4001/webrtc-direct/certhash/uEiDDq4_xNyDorZBH3TlGazyJdOWSwvo4PUo5YHFMrvDE8g";
+    let mut with = snapshot();
+    with.peers[0].addresses = vec![text.parse().expect("a multiaddr")];
+    let read = decode(&encode(with, 256 * 1024)).expect("whole");
+    assert_eq!(read.peers[0].addresses[0].to_string(), text);
 }
 
 /// The digest of a known snapshot: a change of the schema needs a new version, or old memories are misread.
@@ -96,17 +105,16 @@ fn the_best_of_each_kind_fits_into_the_limit() {
 
 #[test]
 fn entries_that_cannot_be_read_cost_only_themselves() {
-    let mut memory = MemoryMessage::default();
-    memory.network = "main".to_owned();
-    memory.peers = vec![
+    let peers = vec![
         PeerMessage { peer: vec![1, 2, 3], ..PeerMessage::default() },
         PeerMessage { addresses: vec![vec![0xff; 8], vec![4; MAX_ADDRESS + 1]], ..peer_message(peer_of(1, 0)) },
     ];
-    memory.services = vec![
+    let services = vec![
         ServiceMessage { name: "No Name".to_owned(), ..ServiceMessage::default() },
         ServiceMessage { bundle: vec![0; crate::wire::bundle::MAX_ENCODED + 1], ..service_message(service_of(1, 1)) },
         service_message(service_of(2, 1)),
     ];
+    let memory = MemoryMessage { network: "main".to_owned(), peers, services, ..MemoryMessage::default() };
     let content = memory.encode_to_vec();
     let sha256 = Sha256::digest(&content).to_vec();
     let read = decode(&SnapshotMessage { version: VERSION, sha256, content }.encode_to_vec()).expect("whole");

@@ -27,6 +27,15 @@ pub(crate) fn count_relayed(relayed: &mut Relayed, event: &relay::Event) {
     }
 }
 
+/// The ends of a circuit that begins (1) or ends (-1).
+pub(crate) fn circuit(event: &relay::Event) -> Option<([PeerId; 2], isize)> {
+    match event {
+        relay::Event::CircuitReqAccepted { src_peer_id, dst_peer_id } => Some(([*src_peer_id, *dst_peer_id], 1)),
+        relay::Event::CircuitClosed { src_peer_id, dst_peer_id, .. } => Some(([*src_peer_id, *dst_peer_id], -1)),
+        _ => None,
+    }
+}
+
 /// libp2p's own limits are for strangers on a public network and far too small for a service: 128 KiB and two minutes a
 /// circuit. Its limiter by IP address is left out, since everybody behind one proxy shares an address.
 fn relay_config(limits: &RelayLimits) -> relay::Config {
