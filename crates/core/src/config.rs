@@ -95,6 +95,13 @@ pub enum Role {
     Relay,
 }
 
+impl Role {
+    /// Whether this is a relay. The compiler drops what only relays do from a build without the feature `server`.
+    pub(crate) fn is_relay(self) -> bool {
+        cfg!(feature = "server") && self == Role::Relay
+    }
+}
+
 impl Config {
     /// A configuration with every limit at its default.
     pub fn new(network: NetworkName, role: Role, relays: Vec<RelayAddress>) -> Self {

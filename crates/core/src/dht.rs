@@ -190,9 +190,6 @@ struct InFlight {
     deadline: Duration,
 }
 
-/// Whether this build can be a DHT server at all.
-pub(crate) const SERVES: bool = cfg!(feature = "server");
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Dht {
@@ -326,7 +323,9 @@ impl Dht {
                 }
                 Purpose::Courtesy => self.answered_late(cx, &request.request, response, took),
                 Purpose::Watch => {
-                    if let Response::FindNode { closer } = response {
+                    if self.serves()
+                        && let Response::FindNode { closer } = response
+                    {
                         self.neighbour_answered(cx, closer);
                     }
                 }
@@ -386,7 +385,12 @@ impl Dht {
 
     /// Whether this node serves others. The compiler drops what only servers do from a build that cannot.
     fn serves(&self) -> bool {
-        SERVES && self.server
+        cfg!(feature = "server") && self.server
+    }
+
+    /// When something stored for others expires.
+    pub(crate) fn next_expiry(&self) -> Option<Duration> {
+        if self.serves() { self.store.next_expiry() } else { None }
     }
 
     /// Whether a request is on its way over a connection.
@@ -397,9 +401,12 @@ impl Dht {
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         let requests = self.requests.values().map(|request| request.deadline);
         let lookups = self.lookups.values().filter_map(|lookup| lookup.query.next_wake());
-        let kept = [Some(self.watch.next_deadline()), self.replication.next_deadline()];
-        let kept = kept.into_iter().flatten().filter(|_| self.serves() && !self.table.is_empty());
-        requests.chain(lookups).chain(kept).min()
+        let kept = if self.serves() && !self.table.is_empty() {
+            [Some(self.watch.next_deadline()), self.replication.next_deadline()]
+        } else {
+            [None, None]
+        };
+        requests.chain(lookups).chain(kept.into_iter().flatten()).min()
     }
 
     /// Books a failure where it belongs.
@@ -412,8 +419,8 @@ impl Dht {
             }
             Purpose::Placement(placement) => self.placement_answered(placement, id, false),
             Purpose::Probe(probe) => self.probe_answered(cx, probe, id, peer, None),
-            Purpose::Watch => self.neighbour_failed(cx),
-            Purpose::Push | Purpose::Courtesy => {}
+            Purpose::Watch if self.serves() => self.neighbour_failed(cx),
+            Purpose::Watch | Purpose::Push | Purpose::Courtesy => {}
         }
     }
 

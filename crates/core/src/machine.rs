@@ -75,7 +75,7 @@ impl Machine {
     /// Starts a node: it begins to join at once. `seed` is the only randomness it will ever have.
     pub fn new(config: Config, keypair: Keypair, seed: u64, now: Now) -> Self {
         let local = keypair.public().to_peer_id();
-        let server = config.role == Role::Relay;
+        let server = config.role.is_relay();
         let store = Store::new(config.network.clone(), &local, config.store.clone());
         let mut machine = Self {
             local,
@@ -137,7 +137,7 @@ impl Machine {
             (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
-            (self.dht.store.next_expiry(), Timer::Store),
+            (self.dht.next_expiry(), Timer::Store),
             (self.next_look_at_cache().filter(|_| !closed), Timer::Cache),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
         ]
@@ -159,7 +159,7 @@ impl Machine {
 
     /// Whether there is nobody whom this relay could join: it is a network of its own.
     fn is_alone(&self) -> bool {
-        self.config.role == Role::Relay && self.join.is_alone() && self.lists.are_read()
+        self.config.role.is_relay() && self.join.is_alone() && self.lists.are_read()
     }
 
     fn next_look_at_cache(&self) -> Option<Duration> {

@@ -314,9 +314,14 @@ impl<T> IntoIterator for Set<T> {
     }
 }
 
-/// Sorts a short list by a key, equal ones keeping their order. It takes as many steps as the square of the length: for
-/// lists that some tens of entries bound. The standard library's takes two kilobytes of wasm for each type of entry.
-pub fn sort_by_key<T, K: Ord>(entries: &mut [T], mut key: impl FnMut(&T) -> K) {
+/// Sorts by a key, equal entries keeping their order. In a client's build this is an insertion sort: its lists have some
+/// tens of entries, and the standard library's sort takes two kilobytes of wasm for each type of entry.
+pub fn sort_by_key<T, K: Ord>(entries: &mut [T], key: impl FnMut(&T) -> K) {
+    if cfg!(feature = "server") { entries.sort_by_key(key) } else { insertion_sort(entries, key) }
+}
+
+/// Takes as many steps as the square of the length.
+fn insertion_sort<T, K: Ord>(entries: &mut [T], mut key: impl FnMut(&T) -> K) {
     for end in 1..entries.len() {
         let mut at = end;
         while at > 0 && key(&entries[at - 1]) > key(&entries[at]) {

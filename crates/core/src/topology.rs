@@ -214,7 +214,7 @@ impl Topology {
             REFRESH_AGAIN
         } else {
             // Relays are what others look for; a client's own neighbourhood concerns nobody else.
-            let first = if cx.config.role == Role::Relay { REFRESH_SOON } else { cx.config.refresh };
+            let first = if cx.config.role.is_relay() { REFRESH_SOON } else { cx.config.refresh };
             self.pause = (self.pause * 2).max(first).min(cx.config.refresh);
             self.pause.mul_f64(0.75 + 0.5 * cx.rng.f64())
         };
@@ -250,7 +250,7 @@ impl Topology {
         self.refresh_at = None;
         self.refreshed_at = Some(cx.now.elapsed);
         self.refreshing = Some(dht.look_up(cx, cx.local.to_bytes(), Want::Closest));
-        if cx.config.role == Role::Relay && dht.table.len() > BUCKET {
+        if cx.config.role.is_relay() && dht.table.len() > BUCKET {
             let (local, bucket) = (Position::of_peer(&cx.local), FARTHEST - self.far);
             self.far = (self.far + 1) % FAR_BUCKETS;
             let of_bucket =
@@ -275,7 +275,7 @@ impl Topology {
         }
         self.company_at = cx.now.elapsed + COMPANY_PAUSE;
         let known: Vec<_> = dht.table.peers().cloned().collect();
-        for known in worth::strangers(cx, known, cx.config.role == Role::Relay, missing) {
+        for known in worth::strangers(cx, known, cx.config.role.is_relay(), missing) {
             cx.connect(known.peer, &known.addresses);
         }
     }
@@ -304,7 +304,7 @@ impl Topology {
         let (low, high) = cx.config.links;
         let count = servers(cx);
         if count > low {
-            let ranked = worth::ranked(cx, cx.config.role == Role::Relay);
+            let ranked = worth::ranked(cx, cx.config.role.is_relay());
             let least = ranked.into_iter().skip(low).map(|(peer, _)| peer).collect::<Vec<_>>();
             let free = least.into_iter().filter(|peer| {
                 let links = cx.links.links_to(peer);
@@ -335,7 +335,7 @@ pub(crate) fn missing_company(config: &crate::Config, connected: usize, known: u
 
 /// Whether the lost are looked for: relays hold the network together, a client needs a few links.
 pub(crate) fn seeks(config: &crate::Config, connected: usize) -> bool {
-    config.role == Role::Relay || connected < config.relay_links
+    config.role.is_relay() || connected < config.relay_links
 }
 
 /// Adds a moment to those of the last [`WINDOW`].

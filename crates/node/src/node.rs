@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::channel::{mpsc, oneshot};
-use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol, relay};
+use libp2p::{Multiaddr, PeerId, Swarm, core::upgrade::Version, multiaddr::Protocol, relay};
 use openred_core::{
     Error, Explanation, Machine, Outcome, PeerInfo,
     event::Status,
@@ -98,7 +98,10 @@ impl Node {
         let protocols = Protocols::new(&config.network);
         let behaviour =
             Behaviour::new(&identity, &config.network, relay_client, signalling, limits.as_ref(), protocols.clone());
-        let settings = platform::executor_config().with_idle_connection_timeout(IDLE);
+        // A new stream names its one protocol together with its first message, which saves each request a round trip.
+        let settings = platform::executor_config()
+            .with_idle_connection_timeout(IDLE)
+            .with_substream_upgrade_protocol_override(Version::V1Lazy);
         let swarm = Swarm::new(transport, behaviour, peer_id, settings);
 
         let [a, b, c, d, e, f, g, h, ..] = platform::seed();

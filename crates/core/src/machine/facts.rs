@@ -10,7 +10,6 @@ use crate::{
     address::{is_link_local, is_private},
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
     cache::peers::Roles,
-    dht::SERVES,
     event::{Event, JoinStage, Path, State},
     links::{Link, Told},
     time::Now,
@@ -124,7 +123,7 @@ impl Machine {
     /// The time that [`Machine::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Now) {
         self.check_links(now);
-        if SERVES && self.dht.store.next_expiry().is_some_and(|at| at <= now.elapsed) {
+        if self.dht.next_expiry().is_some_and(|at| at <= now.elapsed) {
             self.dht.store.expire(now);
         }
         self.advance(now);

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Map, Set, sort_by_key};
+use super::{Map, Set, insertion_sort};
 
 #[derive(Clone, Debug)]
 enum Order {
@@ -94,7 +94,7 @@ fn of_several_values_of_one_key_the_last_is_collected() {
 #[test]
 fn a_short_list_is_sorted_and_equal_entries_keep_their_order() {
     let mut entries = [(3, 'a'), (1, 'b'), (3, 'c'), (2, 'd'), (1, 'e'), (0, 'f')];
-    sort_by_key(&mut entries, |entry| entry.0);
+    insertion_sort(&mut entries, |entry| entry.0);
     assert_eq!(entries, [(0, 'f'), (1, 'b'), (1, 'e'), (2, 'd'), (3, 'a'), (3, 'c')]);
-    sort_by_key::<u8, u8>(&mut [], |entry| *entry);
+    insertion_sort::<u8, u8>(&mut [], |entry| *entry);
 }

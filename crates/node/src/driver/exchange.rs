@@ -2,7 +2,7 @@
 //! stream from both ends. Each is a task that reports to the driver.
 
 use futures::{
-    AsyncWrite, AsyncWriteExt, SinkExt,
+    AsyncReadExt, AsyncWrite, AsyncWriteExt, SinkExt,
     channel::{mpsc, oneshot},
     future::{Either, select},
 };
@@ -28,6 +28,9 @@ use crate::{
 
 /// How long the other side may take for its part of a header, or leave a DHT stream idle.
 const HEADER: Duration = Duration::from_secs(10);
+
+/// How long the other side's end of a stream is waited for that has no answer. Three slow round trips; a guess.
+const ENDED: Duration = Duration::from_secs(2);
 
 /// What an exchange tells the driver.
 pub(super) enum Exchanged {
@@ -62,6 +65,9 @@ pub(super) async fn request(
         write_message(&mut stream, &message).await?;
         if !answered {
             stream.close().await?;
+            // The peer closes its side when it has read the message. A stream that is dropped before may be reset while the
+            // protocol is agreed on, and the message would be lost with it.
+            let _ = within(ENDED, stream.read(&mut [0])).await;
             return Ok(None);
         }
         let answer = read_message(&mut stream, kad::MAX_MESSAGE).await?;

@@ -15,8 +15,8 @@ const LATE_US: u64 = 1000;
 /// Deadlines in the past that a machine may name in a row before it is believed to spin.
 const MAX_SPINS: u32 = 8;
 
-/// Trips until a request on a new stream arrives: the negotiation's two, then its own.
-pub(super) const ASK: u32 = 3;
+/// Trips until a request on a new stream arrives: the stream's protocol travels with it.
+pub(super) const ASK: u32 = 1;
 
 impl Net {
     /// Tells a machine a fact. [`Net::settle`] must follow.
