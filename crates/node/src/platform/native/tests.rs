@@ -112,8 +112,10 @@ fn what_can_be_dialled() {
         assert_eq!(can_dial(&address), expected, "{address}");
         let address = address.with(Protocol::P2p(peer));
         assert_eq!(can_dial(&address), expected, "{address}");
-        let address = address.with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
-        assert_eq!(can_dial(&address), expected, "{address}");
+        let circuit = address.clone().with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
+        assert_eq!(can_dial(&circuit), expected, "{circuit}");
+        let page = address.with(Protocol::P2pCircuit).with(Protocol::WebRTC).with(Protocol::P2p(peer));
+        assert!(!can_dial(&page), "{page}");
     }
 }
 
