@@ -108,6 +108,8 @@ pub(crate) enum Want {
 pub(crate) enum News {
     /// Verified records were found.
     Bundle(LookupId, Bundle),
+    /// A second holder has answered with a value: what is known does not hang on one word.
+    Seconded(LookupId),
     /// Verified records came after their walk had ended, and how long they took.
     Late(Bundle, Duration),
     /// Verified addresses were found.

@@ -7,7 +7,7 @@ use openred_core::name::NetworkName;
 
 use crate::{
     config::RelayLimits,
-    platform::{RelayServer, Signalling, relay_server},
+    platform::{RelayServer, relay_server},
     streams,
 };
 
@@ -20,7 +20,6 @@ pub(crate) struct Behaviour {
     relay_client: relay::client::Behaviour,
     relay: RelayServer,
     pub(crate) streams: streams::Behaviour,
-    signalling: Signalling,
 }
 
 /// How often a client pings, and how long one ping may take. libp2p keeps the first failure to itself, so the core does not
@@ -44,7 +43,6 @@ impl Behaviour {
         identity: &Keypair,
         network: &NetworkName,
         relay_client: relay::client::Behaviour,
-        signalling: Signalling,
         limits: Option<&RelayLimits>,
         protocols: Protocols,
     ) -> Self {
@@ -70,7 +68,6 @@ impl Behaviour {
             relay_client,
             relay: relay_server(identity.public().to_peer_id(), limits),
             streams: streams::Behaviour::new(inbound),
-            signalling,
         }
     }
 }

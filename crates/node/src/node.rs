@@ -94,10 +94,8 @@ impl Node {
         let fetcher = platform::Fetcher::new(&mut platform);
         let transport = platform::transport(&identity, relay_transport, platform, &meter)
             .map_err(|error| Error::Unsupported(format!("the transports cannot be set up: {error}")))?;
-        let (transport, signalling) = platform::with_peers(transport, &meter);
         let protocols = Protocols::new(&config.network);
-        let behaviour =
-            Behaviour::new(&identity, &config.network, relay_client, signalling, limits.as_ref(), protocols.clone());
+        let behaviour = Behaviour::new(&identity, &config.network, relay_client, limits.as_ref(), protocols.clone());
         // A new stream names its one protocol together with its first message, which saves each request a round trip.
         let settings = platform::executor_config()
             .with_idle_connection_timeout(IDLE)
@@ -125,10 +123,6 @@ impl Node {
         });
         for address in config.announce {
             driver.announce(address);
-        }
-        if let Some(address) = platform::listen_for_peers() {
-            // It has no address of its own that would be bound.
-            drop(driver.listen(address));
         }
         let bound = listen.into_iter().map(|address| driver.listen(address)).collect();
         let inner = Inner {

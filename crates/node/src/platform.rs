@@ -30,10 +30,7 @@ use openred_core::time::Now;
 use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use self::current::{Config, MaybeSend, Sleep, Task, can_dial, executor_config, public, sleep, spawn, transport};
-pub(crate) use self::current::{
-    Fetcher, RelayServer, Signalling, circuit, count_relayed, listen_for_peers, peer_connections, relay_server,
-    with_peers,
-};
+pub(crate) use self::current::{Fetcher, RelayServer, circuit, count_relayed, peer_connections, relay_server};
 use crate::{meter::Meter, muxer};
 
 /// How long it may take to make a connection in either direction, from the first packet (or the

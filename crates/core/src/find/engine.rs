@@ -19,7 +19,8 @@ use crate::{
     time::Now,
 };
 
-/// Shortest and longest settling window. The lower one lets answers that are already on their way arrive; guesses.
+/// Shortest and longest settling window. The lower one lets answers that are already on their way arrive, the upper one is for
+/// an answer of the DHT that nobody seconds; guesses.
 const SETTLE: (Duration, Duration) = (Duration::from_millis(15), Duration::from_millis(250));
 
 /// The settling window after what is remembered has joined: with the cache's budget before it, it keeps within the 100 ms that
@@ -86,6 +87,8 @@ pub(super) struct Find {
     given: Map<PeerId, Given>,
     pub(super) first: Option<Layer>,
     settled: Option<Duration>,
+    /// Whether a second holder has answered; until then the walk is given the longest window.
+    seconded: bool,
     /// Until when directories are waited for although the DHT knows nobody.
     patience: Option<Duration>,
     /// What is remembered and has not joined yet.
@@ -116,6 +119,7 @@ impl Find {
             given: Map::new(),
             first: None,
             settled: None,
+            seconded: false,
             patience: None,
             remembered: None,
             tracks,
@@ -199,6 +203,13 @@ impl Find {
         let freshness = if layer == Layer::Directory { Freshness::Told } else { Freshness::Confirmed };
         self.answered = true;
         self.absorb(layer, bundle, |_| freshness, now);
+    }
+
+    /// A second holder has answered on the walk: the answer does not hang on one word.
+    pub(super) fn seconded(&mut self, now: Now) {
+        self.seconded = true;
+        let window = now.elapsed.saturating_sub(self.started).clamp(SETTLE.0, SETTLE.1);
+        self.settled = self.settled.map(|settled| settled.min(now.elapsed.saturating_add(window)));
     }
 
     /// A layer has nothing more to say.
@@ -341,8 +352,11 @@ impl Find {
         if self.live(now).next().is_some() {
             self.first.get_or_insert(layer);
             if layer != Layer::Own {
-                let remembered = layer == Layer::Cache;
-                let window = if remembered { SETTLE_REMEMBERED } else { elapsed.clamp(SETTLE.0, SETTLE.1) };
+                let window = match layer {
+                    Layer::Cache => SETTLE_REMEMBERED,
+                    Layer::Dht if !self.seconded => SETTLE.1,
+                    _ => elapsed.clamp(SETTLE.0, SETTLE.1),
+                };
                 self.settled.get_or_insert(now.elapsed.saturating_add(window));
             }
         }

@@ -199,6 +199,13 @@ impl Finds {
         }
     }
 
+    /// A second holder has answered on a walk.
+    pub(crate) fn seconded(&mut self, lookup: LookupId, now: Now) {
+        for find in self.finds.values_mut().filter(|find| find.lookup == Some(lookup)) {
+            find.seconded(now);
+        }
+    }
+
     /// A walk has ended; whether anybody answered on it.
     pub(crate) fn looked_up(&mut self, cx: &mut Context<'_>, lookup: LookupId, answers: bool) {
         let Some(walk) = self.walks.remove(&lookup) else { return };

@@ -78,6 +78,7 @@ impl Machine {
             let mut parts = self.parts(now);
             match news {
                 News::Bundle(lookup, bundle) => parts.finds.found(&mut parts.cx, lookup, &bundle),
+                News::Seconded(lookup) => parts.finds.seconded(lookup, now),
                 News::Late(bundle, took) => parts.cx.cache.services.learn(&bundle, Some(took), now),
                 News::Addresses(lookup, record) => {
                     parts.openings.addresses(&mut parts.cx, parts.dht, lookup, &record.record().addresses);

@@ -14,7 +14,7 @@ use libp2p::{
     multiaddr::Protocol,
     relay, swarm,
 };
-use openred_webrtc::{direct, peer};
+use openred_webrtc::direct;
 use wasm_bindgen_futures::spawn_local;
 
 pub(crate) use self::fetch::Fetcher;
@@ -122,29 +122,10 @@ pub fn transport(
     Ok(super::timed_and_metered(all, meter))
 }
 
-/// What negotiates connections with other pages.
-pub(crate) type Signalling = peer::Behaviour;
-
-/// The address to listen on to be reached by other pages, if this one has WebRTC.
-pub(crate) fn listen_for_peers() -> Option<Multiaddr> {
-    openred_webrtc::is_supported().then(peer::listen_address)
-}
-
-/// Adds WebRTC with other pages to a transport that reaches them through relays.
-pub(crate) fn with_peers(
-    transport: Boxed<(PeerId, StreamMuxerBox)>,
-    meter: &Meter,
-) -> (Boxed<(PeerId, StreamMuxerBox)>, Signalling) {
-    let (peers, signalling) = peer::new(peer::Config::default());
-    let peers = peers.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed();
-    let peers = super::timed_and_metered(peers, meter);
-    (peers.or_transport(transport).map(|output, _| output.into_inner()).boxed(), signalling)
-}
-
-/// Whether an address is of a kind that [`transport`] and [`with_peers`] dial from this page. A relayed address counts by
-/// its relay, and so does that of a page behind a relay: the two speak through it first.
+/// Whether an address is of a kind that [`transport`] dials from this page. A relayed address counts by its relay; that of a
+/// page that is reached directly behind one does not, since no node announces such addresses.
 pub fn can_dial(address: &Multiaddr) -> bool {
-    if address.iter().any(|part| part == Protocol::WebRTC) && !peer::can_dial(address) {
+    if address.iter().any(|part| part == Protocol::WebRTC) {
         return false;
     }
     let relay = address.iter().take_while(|part| !matches!(part, Protocol::P2pCircuit)).collect();

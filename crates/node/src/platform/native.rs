@@ -141,22 +141,6 @@ pub fn transport(
     Ok(super::timed_and_metered(all.boxed(), meter))
 }
 
-/// Nothing: only pages connect to pages.
-pub(crate) type Signalling = swarm::dummy::Behaviour;
-
-/// None.
-pub(crate) fn listen_for_peers() -> Option<Multiaddr> {
-    None
-}
-
-/// Leaves the transport as it is.
-pub(crate) fn with_peers(
-    transport: Boxed<(PeerId, StreamMuxerBox)>,
-    _: &Meter,
-) -> (Boxed<(PeerId, StreamMuxerBox)>, Signalling) {
-    (transport, swarm::dummy::Behaviour)
-}
-
 /// Whether an address is of a kind that [`transport`] dials. A relayed address counts by its relay; that of a page behind
 /// one does not.
 ///

@@ -117,6 +117,8 @@ fn records_of_one_layer_do_not_wait_for_the_others() {
     let mut find = find(None);
     find.asked(Layer::Dht, at(0));
     find.gave(Layer::Dht, &offers(&[1]), at(20));
+    assert!(!find.is_over(&config(), at(269)), "one holder alone is waited with for others");
+    find.seconded(at(20));
     assert!(find.is_over(&config(), at(40)));
     assert_eq!(outcomes(&find, 40)[4], ("not-asked", 0));
 }
