@@ -186,7 +186,6 @@ impl Relay {
     /// Resolves if the node ends by itself, with the reason. Steps of joining are logged on the way.
     async fn crashed(&self) -> String {
         let mut events = self.node.events();
-        // Joining began with the node, so what happened until here is told by the state alone.
         let Status { state, reason } = self.node.status();
         tracing::info!(state = state.as_str(), reason, "the node's state");
         while let Some(event) = events.next().await {

@@ -6,6 +6,7 @@ import { Command, openred } from '../lib/command.mjs'
 import { refusedPort } from '../lib/ports.mjs'
 import { story } from '../lib/story.mjs'
 import { babblingWebSocket } from '../lib/strangers.mjs'
+import { eventually } from '../lib/wait.mjs'
 import { temporaryFolder } from '../lib/workspace.mjs'
 
 story('the command line finds and opens what a page offers', async (world) => {
@@ -139,5 +140,5 @@ story('a port in use, a data folder in use, unwritable or corrupt: the relay say
   // What was learned of the network can be learned again.
   await writeFile(join(data, 'memory'), 'damaged')
   await relay.restart()
-  assert.match(relay.log, /set aside/)
+  await eventually(() => /set aside/.test(relay.log), { ms: 2_000, what: 'the log tells of the damaged memory' })
 })

@@ -104,6 +104,11 @@ impl Merged {
         self.added + self.replaced + self.known + self.stale + self.full
     }
 
+    /// How many signatures were checked.
+    pub fn checked(&self) -> usize {
+        self.valid() - self.known + self.rejected.len()
+    }
+
     pub(crate) fn count(&mut self, merge: Merge) {
         match merge {
             Merge::Added => self.added += 1,

@@ -240,6 +240,11 @@ impl Dht {
         }
     }
 
+    /// A fact that happened at this time is about to be handled.
+    pub(crate) fn at(&mut self, elapsed: Duration) {
+        self.elapsed = elapsed;
+    }
+
     pub(crate) fn poll_news(&mut self) -> Option<News> {
         self.news.pop_front()
     }
@@ -304,7 +309,6 @@ impl Dht {
     /// A request of ours was answered.
     pub(crate) fn answered(&mut self, cx: &mut Context<'_>, id: RequestId, message: &[u8]) {
         let Some(request) = self.requests.remove(&id) else { return };
-        self.elapsed = cx.now.elapsed;
         self.heard(&request.peer);
         let took = cx.now.elapsed.saturating_sub(request.started);
         if request.dialled {
@@ -328,7 +332,7 @@ impl Dht {
                     if self.serves()
                         && let Response::FindNode { closer } = response
                     {
-                        self.neighbour_answered(cx, closer);
+                        self.neighbour_answered(cx, request.peer, closer);
                     }
                 }
                 Purpose::Push => {}
@@ -359,10 +363,11 @@ impl Dht {
 
     /// Gives up what has taken too long and sends what is due.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) {
-        self.elapsed = cx.now.elapsed;
         while let Some(doubted) = self.table.poll_doubt() {
             let request = Request::FindNode { key: cx.local.to_bytes() };
-            self.request(cx, &doubted, request, Purpose::Courtesy);
+            if self.request(cx, &doubted, request, Purpose::Courtesy).is_none() {
+                self.table.failed(&doubted.peer);
+            }
         }
         let overdue: Vec<_> =
             self.requests.iter().filter(|(_, request)| request.deadline <= cx.now.elapsed).map(|(id, _)| *id).collect();

@@ -7,6 +7,7 @@
 //! Bounds: the wire format has bounded peers, addresses and their lengths before ([`crate::wire::kad`]). Whether a peer
 //! exists shows when it is dialled.
 
+use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
@@ -15,9 +16,10 @@ use crate::{
     wire::kad::PeerAddresses,
 };
 
-/// What remains of the peers that a peer named, who is met on the public Internet or not. Peers that are linked need no
-/// address.
-pub(crate) fn believable(cx: &Context<'_>, public: bool, named: Vec<PeerAddresses>) -> Vec<PeerAddresses> {
+/// What remains of the peers that `by` named. Who has no link any more counts as met on the public Internet. Peers that are
+/// linked need no address.
+pub(crate) fn believable(cx: &Context<'_>, by: &PeerId, named: Vec<PeerAddresses>) -> Vec<PeerAddresses> {
+    let public = cx.links.best(by).is_none_or(|(_, link)| !is_private(&link.address));
     let named = named.into_iter().filter(|named| named.peer != cx.local).map(|mut named| {
         named.addresses.retain(|address| leads_somewhere(address) && !(public && is_private(address)));
         named

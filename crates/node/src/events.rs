@@ -1,4 +1,5 @@
-//! Events for any number of readers. A slow reader loses events and is told how many; nobody waits for it.
+//! Events for any number of readers. A slow reader loses events and is told how many; nobody waits for it. What happens before
+//! the first reader comes is kept for it, since a node begins before anybody can read.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,15 @@ pub type Events = mpsc::Receiver<Event>;
 
 /// Everybody who reads; shared by the node's handles and its driver.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Subscribers(Arc<Mutex<Vec<Subscriber>>>);
+pub(crate) struct Subscribers(Arc<Mutex<Readers>>);
+
+#[derive(Debug, Default)]
+struct Readers {
+    subscribers: Vec<Subscriber>,
+    /// What happened before the first reader came; at most [`BUFFER`].
+    early: Vec<Event>,
+    begun: bool,
+}
 
 #[derive(Debug)]
 struct Subscriber {
@@ -24,20 +33,30 @@ struct Subscriber {
 impl Subscribers {
     pub(crate) fn subscribe(&self) -> Events {
         let (sender, events) = mpsc::channel(BUFFER);
-        self.lock().push(Subscriber { sender, missed: 0 });
+        let mut subscriber = Subscriber { sender, missed: 0 };
+        let mut readers = self.lock();
+        readers.begun = true;
+        for event in std::mem::take(&mut readers.early) {
+            subscriber.send(&event);
+        }
+        readers.subscribers.push(subscriber);
         events
     }
 
     pub(crate) fn send(&self, event: &Event) {
-        self.lock().retain_mut(|subscriber| subscriber.send(event));
+        let mut readers = self.lock();
+        if !readers.begun && readers.early.len() < BUFFER {
+            readers.early.push(event.clone());
+        }
+        readers.subscribers.retain_mut(|subscriber| subscriber.send(event));
     }
 
     /// Ends every reader's stream.
     pub(crate) fn close(&self) {
-        self.lock().clear();
+        self.lock().subscribers.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+    fn lock(&self) -> MutexGuard<'_, Readers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,6 +107,19 @@ mod tests {
         assert_eq!(slow.try_recv().ok(), Some(warning(999)));
         drop(slow);
         subscribers.send(&warning(0));
-        assert!(subscribers.lock().is_empty(), "a reader that went is forgotten");
+        assert!(subscribers.lock().subscribers.is_empty(), "a reader that went is forgotten");
+    }
+
+    #[test]
+    fn what_happened_before_the_first_reader_came_is_kept_for_it() {
+        let warning = |number: usize| Event::Warning { code: "TEST", message: number.to_string() };
+        let subscribers = Subscribers::default();
+        for number in 0..BUFFER + 5 {
+            subscribers.send(&warning(number));
+        }
+        let mut first = subscribers.subscribe();
+        assert_eq!(first.try_recv().ok(), Some(warning(0)));
+        assert_eq!(std::iter::from_fn(|| first.try_recv().ok()).count(), BUFFER - 1);
+        assert!(subscribers.subscribe().try_recv().is_err(), "the next one reads from here");
     }
 }

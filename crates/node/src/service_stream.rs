@@ -29,19 +29,18 @@ pub struct ServiceStream {
     remote_peer: PeerId,
     name: String,
     /// Its mark on the connection, kept for its drop.
-    #[allow(dead_code)]
-    carried: Option<Carried>,
+    _carried: Option<Carried>,
 }
 
 impl ServiceStream {
     /// Wraps a stream on which the service has been agreed.
     pub fn new(stream: Stream, path: Path, remote_peer: PeerId, name: String) -> Self {
-        Self { stream: Some(stream), path, remote_peer, name, carried: None }
+        Self { stream: Some(stream), path, remote_peer, name, _carried: None }
     }
 
     /// The same stream, counted on its connection until it is dropped.
     pub(crate) fn carried(mut self, carried: Carried) -> Self {
-        self.carried = Some(carried);
+        self._carried = Some(carried);
         self
     }
 

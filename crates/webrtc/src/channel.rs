@@ -27,6 +27,10 @@ pub const MAX_UNSENT: u32 = 256 * 1024;
 /// Bytes of one channel that may wait to be read; a channel that brings more is closed. The same as js-libp2p's.
 pub const MAX_UNREAD: usize = 4 * 1024 * 1024;
 
+/// Messages of one channel that may wait to be read: each is two objects of the page, whatever its length. A guess: full frames
+/// of 16 KiB are through at the 256th.
+const MAX_UNREAD_MESSAGES: usize = 16_384;
+
 /// Bytes of all channels of a connection that may wait to be read; the channel that brings more is closed. A guess: four
 /// channels that nobody reads.
 pub const MAX_UNREAD_OF_CONNECTION: usize = 16 * 1024 * 1024;
@@ -99,7 +103,8 @@ impl Shared {
             return Ok(());
         }
         let unread = (self.unread_bytes.get() + length, self.unread_of_connection.get() + length);
-        if unread.0 > MAX_UNREAD || unread.1 > MAX_UNREAD_OF_CONNECTION {
+        let many = self.unread.borrow().len() >= MAX_UNREAD_MESSAGES;
+        if many || unread.0 > MAX_UNREAD || unread.1 > MAX_UNREAD_OF_CONNECTION {
             return Err("the peer sent more than is read here");
         }
         self.unread_bytes.set(unread.0);

@@ -16,7 +16,8 @@ use crate::address::{is_private, is_relayed};
 pub(crate) struct Group([u8; 8]);
 
 impl Group {
-    /// The group of a peer: that of its first address that counts. The first is the one by which it was reached.
+    /// The group of a peer: that of its first address that counts. For a peer that this node dialled that is the one by which
+    /// it was reached; one that dialled in chooses its group by what it claims.
     pub(crate) fn of(addresses: &[Multiaddr]) -> Option<Self> {
         addresses.iter().filter(|address| !is_private(address) && !is_relayed(address)).find_map(group)
     }

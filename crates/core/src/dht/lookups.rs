@@ -21,7 +21,6 @@ use super::{
     query::{Next, Query, Standing},
 };
 use crate::{
-    address::is_private,
     bundle::Bundle,
     context::Context,
     hearsay::believable,
@@ -149,8 +148,7 @@ impl Dht {
             }
             _ => return,
         };
-        let public = cx.links.best(&peer).is_some_and(|(_, link)| !is_private(&link.address));
-        let closer = believable(cx, public, closer);
+        let closer = believable(cx, &peer, closer);
         if let Some(lookup) = self.lookups.get_mut(&id) {
             lookup.query.answered(&peer, closer);
         }

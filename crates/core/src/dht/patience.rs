@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 /// The least and the most patience with a linked peer. A silent peer costs a lookup the lower one, so it decides the tail
-/// of lookups over short links; 40 ms covers a scheduler's delay on a busy machine (measured: two cores shared by a
-/// browser and a relay answer within 30 ms) and overtaking too early costs one message. The upper one is TCP's first
+/// of lookups over short links; 40 ms covers a scheduler's delay on a busy machine (a guess), and overtaking too early
+/// costs one message. The upper one is TCP's first
 /// retransmission (1 s) and a round trip.
 const LINKED: (Duration, Duration) = (Duration::from_millis(40), Duration::from_secs(2));
 

@@ -51,7 +51,7 @@ impl Dht {
                 match put {
                     Ok(_) => {}
                     // That is no fault of the peer's.
-                    Err(PutRefused::Full) => return Reply::Reset,
+                    Err(PutRefused::Full { .. }) => return Reply::Reset,
                     Err(refused) => return self.nonsense(cx, peer, refused.to_string()),
                 }
                 Response::PutValue { key: key.clone(), value: value.clone() }
@@ -61,7 +61,7 @@ impl Dht {
                     Some(format!("it announced {} as a provider in its place", provider.peer))
                 } else {
                     match self.store.add_provider(key, provider.clone(), cx.now) {
-                        Ok(_) | Err(PutRefused::Full) => None,
+                        Ok(_) | Err(PutRefused::Full { .. }) => None,
                         Err(refused) => Some(refused.to_string()),
                     }
                 };
@@ -102,10 +102,10 @@ impl Dht {
 /// How many signatures were checked for a put.
 fn checked(put: &Result<PutOutcome, PutRefused>) -> usize {
     match put {
-        Ok(put) => put.merged.valid() - put.merged.known + put.merged.rejected.len(),
+        Ok(put) => put.merged.checked(),
+        Err(PutRefused::Full { checked }) => *checked,
         Err(PutRefused::AllBad { rejected }) => rejected.len(),
-        // It may have been full after some of it was checked.
-        Err(PutRefused::Full | PutRefused::PeerRecord(_) | PutRefused::OtherPeer { .. }) => 1,
+        Err(PutRefused::PeerRecord(_) | PutRefused::OtherPeer { .. }) => 1,
         Err(_) => 0,
     }
 }

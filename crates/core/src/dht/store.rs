@@ -194,7 +194,7 @@ impl Store {
             KeyKind::Peer(peer) => self.put_peer(&key, *peer, value, now)?,
         };
         if !self.trim(now, &key.position()) {
-            return Err(PutRefused::Full);
+            return Err(PutRefused::Full { checked: merged.checked() });
         }
         Ok(PutOutcome { key, merged })
     }
@@ -289,7 +289,7 @@ impl Store {
 
         match dropped {
             Some((farthest, _)) if farthest == distance => Ok(Announced::TooFar),
-            _ if !self.trim(now, &position) => Err(PutRefused::Full),
+            _ if !self.trim(now, &position) => Err(PutRefused::Full { checked: 0 }),
             _ if known => Ok(Announced::Refreshed),
             _ => Ok(Announced::Added),
         }
@@ -480,7 +480,10 @@ pub enum PutRefused {
     },
     /// The store is full, and everything in it is closer to this node.
     #[error("the store is full")]
-    Full,
+    Full {
+        /// How many signatures had been checked by then.
+        checked: usize,
+    },
 }
 
 #[cfg(test)]

@@ -107,7 +107,8 @@ impl Table {
                 self.doubted.extend(bucket.doubt(entry, elapsed));
                 return false;
             };
-            bucket.entries.remove(place);
+            let removed = bucket.entries.remove(place).peer.peer;
+            bucket.waiting.take_if(|(_, doubted)| *doubted == removed);
         }
         bucket.entries.push(entry);
         self.version += 1;
@@ -164,6 +165,10 @@ impl Table {
         let before = bucket.entries.len();
         bucket.waiting.take_if(|(newcomer, _)| newcomer.peer.peer == *peer);
         bucket.entries.retain(|known| known.peer.peer != *peer);
+        // Whoever waits for a place has it.
+        if let Some((newcomer, _)) = bucket.waiting.take_if(|(_, doubted)| doubted == peer) {
+            bucket.entries.push(newcomer);
+        }
         if bucket.entries.len() < before {
             self.version += 1;
         }

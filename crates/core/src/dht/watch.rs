@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     context::Context,
+    hearsay::believable,
     map::{Map, Set},
     wire::kad::{PeerAddresses, Request},
 };
@@ -85,7 +86,8 @@ impl Dht {
     }
 
     /// A neighbour answered and named who is near: strangers among them are met.
-    pub(super) fn neighbour_answered(&mut self, cx: &mut Context<'_>, named: Vec<PeerAddresses>) {
+    pub(super) fn neighbour_answered(&mut self, cx: &mut Context<'_>, peer: PeerId, named: Vec<PeerAddresses>) {
+        let named = believable(cx, &peer, named);
         let local = Position::of_peer(&cx.local);
         let far = |peer: &PeerAddresses| local.distance(&Position::of_peer(&peer.peer));
         let view = self.table.live(&local, VIEW);

@@ -25,6 +25,7 @@ const LATE: Duration = Duration::from_secs(2);
 impl Machine {
     /// Takes one fact from the world.
     pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.dht.at(now.elapsed);
         self.check_links(now);
         match input {
             Input::Connected { peer, connection, address, relayed, dial } => {
@@ -122,6 +123,7 @@ impl Machine {
 
     /// The time that [`Machine::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.dht.at(now.elapsed);
         self.check_links(now);
         if self.dht.next_expiry().is_some_and(|at| at <= now.elapsed) {
             self.dht.store.expire(now);

@@ -24,6 +24,7 @@ const FIRST_CONTACTS: usize = 3;
 impl Machine {
     /// Lets every part do what is due.
     pub(super) fn advance(&mut self, now: Now) {
+        self.dht.at(now.elapsed);
         let by_elapsed = self.clock + now.elapsed.saturating_sub(self.clock.elapsed);
         if now.unix_ms.abs_diff(by_elapsed.unix_ms) > millis(CLOCK_JUMP) {
             self.publisher.clock_was_set(now);

@@ -26,6 +26,10 @@ const JOIN: Duration = Duration::from_secs(120);
 /// Time for one find.
 const FIND: Duration = Duration::from_secs(10);
 
+/// Memory of a node, and of each of its links at either end: noise and yamux buffers take some 50 KiB.
+const NODE: usize = 2 << 20;
+const LINK: usize = 64 << 10;
+
 /// What starts or asks side by side.
 const AT_ONCE: usize = 8;
 
@@ -161,7 +165,8 @@ async fn story(relays: usize, clients: usize) {
     let links: usize = crowd.members.iter().map(|member| member.node.peers().expect("not closed").len()).sum();
     let per_node = resident().saturating_sub(before) / all as u64;
     println!("{} KiB and {} links a node, {:?} in all", per_node / 1024, links / all, begun.elapsed());
-    assert!(per_node < 6 * 1024 * 1024, "{per_node} bytes of memory a node");
+    let most = (NODE + LINK * links / all) as u64;
+    assert!(per_node < most, "{per_node} bytes of memory a node, at most {most}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,6 +175,6 @@ async fn forty_relays_and_160_clients_find_each_other_though_a_fifth_falls_silen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_relays_find_each_other_though_a_fifth_falls_silent() {
-    story(200, 0).await;
+async fn a_hundred_relays_find_each_other_though_a_fifth_falls_silent() {
+    story(100, 0).await;
 }

@@ -261,7 +261,7 @@ fn when_full_the_farthest_key_goes() {
     for name in &names {
         match store.put_records(&service(name), &[live(1, name, 0)], at(0)) {
             Ok(_) => {}
-            Err(PutRefused::Full) => refused += 1,
+            Err(PutRefused::Full { .. }) => refused += 1,
             Err(error) => panic!("{error}"),
         }
         store.assert_consistent();
@@ -270,7 +270,10 @@ fn when_full_the_farthest_key_goes() {
     let nearest: Vec<_> = store.nearest().map(|(key, _)| key.clone()).collect();
     assert_eq!(nearest, names[..8].iter().map(|name| service(name)).collect::<Vec<_>>());
     assert!(refused > 0);
-    assert_eq!(store.put_records(&service(&names[8]), &[live(1, &names[8], 0)], at(0)), Err(PutRefused::Full));
+    assert_eq!(
+        store.put_records(&service(&names[8]), &[live(1, &names[8], 0)], at(0)),
+        Err(PutRefused::Full { checked: 1 })
+    );
     let entries: Vec<_> = store.entries().map(|(key, _)| key.as_bytes()).collect();
     assert!(entries.is_sorted());
 }
