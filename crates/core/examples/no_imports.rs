@@ -104,7 +104,7 @@ impl World {
             }
             Output::Reserve { relay, .. } => self.inputs.push_back((from, Input::Reserved { relay })),
             Output::Done { op, outcome } => self.done.push((from, op, outcome.expect("an order that ends well"))),
-            Output::CancelDial { .. } | Output::CancelRequest { .. } | Output::Event(_) => {}
+            Output::CancelDial { .. } | Output::CancelRequest { .. } | Output::Remember(_) | Output::Event(_) => {}
             other => panic!("nothing in this story leads to {other:?}"),
         }
     }
