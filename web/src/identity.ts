@@ -8,10 +8,9 @@
  */
 
 import { OpenRedError } from './errors.js'
+import { read, write, type Place } from './storage.js'
 
-const DATABASE = 'openred'
-const STORE = 'identity'
-const KEY = 'default'
+const PLACE: Place = { database: 'openred', store: 'identity', key: 'default' }
 const LOCK = 'openred:identity'
 
 /** A page that is being reloaded gives its lock back within this time; another tab does not. A guess. */
@@ -84,29 +83,16 @@ function lock(locks: LockManager): Promise<(() => void) | undefined> {
 
 async function keptIdentity(factory: IDBFactory | undefined, generate: () => Promise<Uint8Array>): Promise<Uint8Array> {
   if (!factory) throw storage('IndexedDB', new Error('this platform has none'))
-  let database: IDBDatabase | undefined
   try {
-    const opening = factory.open(DATABASE, 1)
-    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE)
-    database = await done(opening)
-    const kept: unknown = await done(database.transaction(STORE).objectStore(STORE).get(KEY))
+    const kept = await read(factory, PLACE)
     if (kept instanceof Uint8Array) return kept
     const bytes = await generate()
-    await done(database.transaction(STORE, 'readwrite').objectStore(STORE).put(bytes, KEY))
+    await write(factory, PLACE, bytes)
     return bytes
   } catch (thrown) {
     if (thrown instanceof OpenRedError) throw thrown
     throw storage('IndexedDB', thrown)
-  } finally {
-    database?.close()
   }
-}
-
-function done<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
 }
 
 function storage(what: string, cause: unknown): OpenRedError {

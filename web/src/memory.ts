@@ -7,14 +7,18 @@
  * one `warning`. What the bytes mean, and whether they are sound, only the node itself knows.
  */
 
-const DATABASE = 'openred-memory'
-const STORE = 'memory'
+import { read, write, type Place } from './storage.js'
+
+const place = (network: string): Place => ({ database: 'openred-memory', store: 'memory', key: network })
 
 /** The network that a node joins when it is told none. */
 const DEFAULT_NETWORK = 'main'
 
 /** Storage answers within some ms. A browser that is busy with something else must not hold up joining; a guess. */
 const PATIENCE_MS = 1_000
+
+/** What it means that nothing is remembered. */
+const ANEW = 'it starts as if it was new'
 
 export interface Memory {
   /** What an earlier visit left. */
@@ -43,11 +47,11 @@ export async function openMemory(
   // Outside of browsers there is no such storage, and nobody expects one.
   if (!factory) return nothing
   try {
-    const kept = await within(PATIENCE_MS, read(factory, network))
+    const kept = await within(PATIENCE_MS, read(factory, place(network)))
     if (kept === undefined || kept instanceof Uint8Array) return new Kept(factory, network, warn, kept)
-    return new Kept(factory, network, warn, undefined, warning('is damaged and set aside', 'it is not made of bytes'))
+    return new Kept(factory, network, warn, undefined, warning('is damaged and set aside', 'it is not made of bytes', ANEW))
   } catch (thrown) {
-    return { ...nothing, warning: warning('cannot be used', thrown) }
+    return { ...nothing, warning: warning('cannot be used', thrown, ANEW) }
   }
 }
 
@@ -86,7 +90,7 @@ class Kept implements Memory {
       const bytes = this.#waiting
       this.#waiting = undefined
       try {
-        await write(this.#factory, this.#network, bytes)
+        await write(this.#factory, place(this.#network), bytes)
       } catch (thrown) {
         this.#warn?.(warning('cannot be kept', thrown))
         this.#warn = undefined
@@ -94,32 +98,6 @@ class Kept implements Memory {
     }
     this.#writing = undefined
   }
-}
-
-function read(factory: IDBFactory, network: string): Promise<unknown> {
-  return inDatabase(factory, (database) => done(database.transaction(STORE).objectStore(STORE).get(network)))
-}
-
-function write(factory: IDBFactory, network: string, bytes: Uint8Array): Promise<unknown> {
-  return inDatabase(factory, (database) => done(database.transaction(STORE, 'readwrite').objectStore(STORE).put(bytes, network)))
-}
-
-async function inDatabase<T>(factory: IDBFactory, use: (database: IDBDatabase) => Promise<T>): Promise<T> {
-  const opening = factory.open(DATABASE, 1)
-  opening.onupgradeneeded = () => opening.result.createObjectStore(STORE)
-  const database = await done(opening)
-  try {
-    return await use(database)
-  } finally {
-    database.close()
-  }
-}
-
-function done<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
 }
 
 function within<T>(ms: number, promise: Promise<T>): Promise<T> {
@@ -130,7 +108,8 @@ function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
-function warning(what: string, cause: unknown): Warning {
+function warning(what: string, cause: unknown, consequence?: string): Warning {
   const text = cause instanceof Error ? cause.message : String(cause)
-  return { code: 'STORAGE', message: `what this node remembers ${what}: ${text}; it starts as if it was new` }
+  const message = [`what this node remembers ${what}: ${text}`, consequence].filter(Boolean).join('; ')
+  return { code: 'STORAGE', message }
 }

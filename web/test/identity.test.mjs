@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { takeIdentity } from '../node_modules/.cache/unit/identity.mjs'
+import { Database } from './database.mjs'
 
 let made = 0
 const generate = async () => new Uint8Array([++made])
@@ -20,32 +21,6 @@ class Locks {
     await callback({ name })
     this.held = false
     this.wake?.()
-  }
-}
-
-/** IndexedDB of one origin, as far as one value in one store goes. */
-class Database {
-  kept = new Map()
-  failure = undefined
-  open () {
-    const request = (result) => {
-      const made = { result }
-      queueMicrotask(() => {
-        made.error = this.failure
-        if (this.failure) made.onerror()
-        else made.onsuccess()
-      })
-      return made
-    }
-    return request({
-      close () {},
-      transaction: () => ({
-        objectStore: () => ({
-          get: (key) => request(this.kept.get(key)),
-          put: (value, key) => request(this.kept.set(key, value)),
-        }),
-      }),
-    })
   }
 }
 

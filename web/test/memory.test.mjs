@@ -3,38 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { openMemory } from '../node_modules/.cache/unit/memory.mjs'
 import { fake, join } from './world.mjs'
-
-/** IndexedDB of one origin, as far as one store with values under keys goes. */
-class Database {
-  kept = new Map()
-  failure = undefined
-  silent = false
-  puts = 0
-  open () {
-    const request = (result) => {
-      const made = { result }
-      queueMicrotask(() => {
-        if (this.silent) return
-        made.error = this.failure
-        if (this.failure) made.onerror()
-        else made.onsuccess()
-      })
-      return made
-    }
-    return request({
-      close () {},
-      transaction: () => ({
-        objectStore: () => ({
-          get: (key) => request(this.kept.get(key)),
-          put: (value, key) => {
-            this.puts += 1
-            return request(this.failure ? undefined : this.kept.set(key, value))
-          },
-        }),
-      }),
-    })
-  }
-}
+import { Database } from './database.mjs'
 
 test('what one visit leaves the next one finds, each network by itself', async () => {
   const database = new Database()
@@ -91,6 +60,17 @@ test('storage that is denied, silent or damaged costs the memory and one warning
   }
   assert.equal(warnings.length, 1, warnings.join())
   assert.match(warnings[0], /quota exceeded/)
+})
+
+test('what is accepted and then not committed is not kept, and told', async () => {
+  const full = new Database()
+  const warnings = []
+  const memory = await openMemory('kept', undefined, (warning) => warnings.push(warning.message), full)
+  full.abort = new Error('quota exceeded')
+  memory.keep(new Uint8Array([1]))
+  await memory.settled()
+  assert.equal(full.kept.size, 0)
+  assert.match(warnings.join(), /cannot be kept: quota exceeded/)
 })
 
 test('a node is given what is kept, and what it leaves is kept before close resolves', async () => {
