@@ -252,3 +252,23 @@ fn an_open_whose_only_provider_is_gone_says_so_after_asking_again() {
     assert_eq!(error.code(), "UNREACHABLE");
     assert!(error.to_string().contains(&net.peer(alice).to_string()), "{error}");
 }
+
+#[test]
+fn a_walk_that_has_answered_one_find_goes_on_when_another_is_given_up() {
+    let mut net = Net::new(31);
+    let relays = [net.relay()];
+    let alice = net.client(&relays);
+    let bob = net.client(&relays);
+    let offered = net.provide(alice, "chess");
+    net.wait(offered).expect("offered");
+    net.join(bob).expect("joined");
+    let walks = |net: &Net| net.machine(bob).stats().dht.walks;
+    let before = walks(&net);
+    // The first find ends by its own time with nothing; the walk has just begun.
+    let hasty = net.seek_with(bob, "chess", |options| options.timeout = Duration::ZERO);
+    let patient = net.seek_with(bob, "chess", |options| options.max_age = Duration::ZERO);
+    net.wait(hasty).expect("it ends");
+    net.cancel(patient);
+    net.run_for(2.s());
+    assert!(walks(&net) > before, "the walk came to its end");
+}

@@ -67,6 +67,8 @@ struct Walk {
     found: bool,
     /// Whether no find began it.
     background: bool,
+    /// Whether a find has ended that listened to it: behind its answer the walk goes on, whoever gives up later.
+    used: bool,
 }
 
 /// How finds have ended.
@@ -236,7 +238,7 @@ impl Finds {
         self.directories.cancel(cx, asker);
         let shared = |lookup| self.finds.values().any(|other| other.lookup == Some(lookup));
         if let Some(lookup) = find.lookup.filter(|lookup| !shared(*lookup))
-            && self.walks.get(&lookup).is_some_and(|walk| !walk.background)
+            && self.walks.get(&lookup).is_some_and(|walk| !walk.background && !walk.used)
         {
             self.walks.remove(&lookup);
             dht.cancel_lookup(cx, lookup);
@@ -279,7 +281,7 @@ impl Finds {
         let key = key(cx, &target);
         let started = cx.now.elapsed;
         let lookup = dht.look_up(cx, key.as_bytes().to_vec(), Want::Bundle(key));
-        self.walks.insert(lookup, Walk { target, started, found: false, background });
+        self.walks.insert(lookup, Walk { target, started, found: false, background, used: false });
         lookup
     }
 
@@ -344,6 +346,9 @@ impl Finds {
     fn finish(&mut self, cx: &mut Context<'_>, asker: Asker) -> Option<Finished> {
         let mut find = self.finds.remove(&asker)?;
         self.asking.remove(&asker);
+        if let Some(walk) = find.lookup.and_then(|lookup| self.walks.get_mut(&lookup)) {
+            walk.used = true;
+        }
         find.remember(cx.now);
         let records = answer::ranked(cx, &find);
         for found in &records {
