@@ -2,5 +2,6 @@
 import { webRTC, webRTCDirect } from '@libp2p/webrtc'
 import * as tools from './js-libp2p.mjs'
 import * as streams from './service-stream.mjs'
+import * as signalling from './signalling.mjs'
 
-globalThis.js = { ...tools, ...streams, webRTC, webRTCDirect }
+globalThis.js = { ...tools, ...streams, ...signalling, webRTC, webRTCDirect }
