@@ -103,6 +103,8 @@ struct Books {
     operations: Map<OpId, oneshot::Sender<Result<Done, Error>>>,
     listening: HashMap<ListenerId, oneshot::Sender<Result<Multiaddr, Error>>>,
     reservations: HashMap<ListenerId, PeerId>,
+    /// The peer connections that the machine knows of.
+    peer_connections: u32,
 }
 
 struct Connection {
@@ -164,6 +166,16 @@ impl Driver {
         self.parts.shared.tell(Input::Reachable { address });
     }
 
+    /// Lets other pages ask for direct connections.
+    pub(crate) fn accept_pages(&mut self) {
+        // A page that cannot be asked can still ask.
+        if let Some(address) = platform::page_address()
+            && let Err(error) = self.parts.swarm.listen_on(address)
+        {
+            tracing::warn!(%error, "pages cannot ask for direct connections");
+        }
+    }
+
     /// Runs until the application closes the node or drops its last handle.
     pub(crate) async fn run(mut self) {
         loop {
@@ -215,6 +227,11 @@ impl Driver {
 
     /// Does everything the machine wants, then sets the timer.
     fn carry_out(&mut self) {
+        let made = platform::peer_connections();
+        if made != self.books.peer_connections {
+            self.books.peer_connections = made;
+            self.parts.shared.tell(Input::PeerConnections { made });
+        }
         while let Some(output) = self.parts.shared.poll_output() {
             self.output(output);
         }
@@ -236,7 +253,9 @@ impl Driver {
             Output::Ping { peer, connection } => {
                 self.open(peer, connection, ping::PROTOCOL_NAME, Opening::Ping(connection))
             }
-            Output::StunServers(servers) => tracing::debug!(?servers, "STUN servers"),
+            Output::StunServers(servers) => {
+                platform::set_stun_servers(&mut self.parts.swarm.behaviour_mut().pages, servers);
+            }
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Request { request, peer, connection, message, answered } => {
                 let protocol = self.parts.protocols.kad.clone();
@@ -563,6 +582,7 @@ impl Driver {
             BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
                 Some(Input::Reserved { relay: relay_peer_id })
             }
+            BehaviourEvent::Pages(event) => Some(platform::page_event(event)),
             BehaviourEvent::Relay(event) => {
                 platform::count_relayed(&mut self.parts.shared.lock().relayed, &event);
                 if let Some((ends, change)) = platform::circuit(&event) {
