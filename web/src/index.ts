@@ -30,6 +30,7 @@ export type {
   ServiceStream,
   Stats,
   Status,
+  TabRole,
   Target,
   Verdict,
 } from './types.js'
