@@ -159,23 +159,24 @@ test('tabs that come and go in quick succession: never two nodes, always one', a
     }
     const origin = new Origin()
     const tabs = []
-    const under = []
+    const closing = []
     for (let step = 0; step < 40; step++) {
       const live = tabs.filter((tab) => tab.node && !tab.gone)
       if (live.length < 2 || draw(2) === 0) {
         const tab = origin.tab()
         tabs.push(tab)
-        under.push(tab.join().then(() => tab.node.provide({ name: `from-${tabs.length}` })).catch((error) => error))
+        tab.join().then(() => tab.node.provide({ name: `from-${tabs.length}` })).catch(() => {})
       } else {
         const tab = live[draw(live.length)]
         tab.gone = true
         if (draw(2) === 0) tab.crash()
-        else under.push(tab.node.close())
+        else closing.push(tab.node.close())
       }
       await turns(draw(12))
     }
     await pass(4_000)
     await turns(100)
+    await Promise.all(closing)
     const left = tabs.filter((tab) => tab.node && !tab.gone)
     assert.deepEqual(fake.clashes, [], `seed ${seed}`)
     assert.equal(running().length, left.length > 0 ? 1 : 0, `seed ${seed}`)
@@ -183,7 +184,6 @@ test('tabs that come and go in quick succession: never two nodes, always one', a
     assert.equal(new Set(left.map((tab) => tab.node.peerId)).size, left.length > 0 ? 1 : 0)
     for (const tab of left) assert.equal(tab.node.status.state, 'ready', `seed ${seed}`)
     await end(...left)
-    await Promise.all(under)
   }
 })
 
