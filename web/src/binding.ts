@@ -17,6 +17,8 @@ export interface RawOptions {
   secure: boolean
   /** Private addresses of others are never dialled by themselves. */
   publicPage: boolean
+  /** Peers are reached through relays only. */
+  relayedOnly: boolean
 }
 
 export type RawStats = Omit<Stats, 'warm'>
@@ -55,8 +57,10 @@ export interface RawNode {
   stats(): RawStats
   /** Of a peer, or of the latest find of a service. */
   explain(target: string): Explanation | Promise<Explanation>
-  /** Tries at once whatever waits for its turn. */
+  /** Tries at once whatever waits for its turn, and makes sure that links live. */
   wake(): Promise<void>
+  /** The browser has no network; the node is offline until `wake`. */
+  networkGone(): Promise<void>
   cancel(op: number): void
   /** Takes all offers back and stops. */
   close(): Promise<void>

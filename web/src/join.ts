@@ -134,7 +134,14 @@ function start({ binding, identity, relays, remembered }: Prepared, checked: Che
 function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[]): RawOptions {
   const page = pageUrl()
   const lists = checked.relayLists
-  const options: RawOptions = { relays, lists, identity: identity.bytes, secure: isSecure(page), publicPage: isPublic(page) }
+  const options: RawOptions = {
+    relays,
+    lists,
+    identity: identity.bytes,
+    secure: isSecure(page),
+    publicPage: isPublic(page),
+    relayedOnly: checked.paths === 'relayed',
+  }
   if (checked.network !== undefined) options.network = checked.network
   return options
 }

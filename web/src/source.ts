@@ -7,6 +7,8 @@ import type { Upstream } from './upstream.js'
 export interface SourceEvents {
   /** This tab is to run the node; gives it started. */
   lead(): Promise<Upstream>
+  /** Whatever `lead` gives from here on uses relayed paths only: another tab wants it so. */
+  restrict(): void
   /** Stops what `lead` gave, without a word to the network. */
   stop(): void
   /** The node can be used. */

@@ -40,6 +40,7 @@ export class Tab {
   /** For the first node of this tab; later ones read anew what others have kept meanwhile. */
   #remembered: Promise<Memory> | undefined
   #memory: Memory | undefined
+  #options: RawOptions
   #local: LocalNode | undefined
   /** Grows when the node of this tab is to stop. */
   #life = 0
@@ -49,12 +50,16 @@ export class Tab {
   constructor(parts: TabParts) {
     this.#parts = parts
     this.#remembered = parts.remembered
+    this.#options = parts.options
     const { identity, network, platform, binding, tell } = parts
     const { bytes, peerId } = identity
     const checkName = (name: string): void => binding.checkName(name)
     this.node = new LastingNode({ peerId, identity: bytes, checkName, tell, leave: () => this.#leave() })
     const events: SourceEvents = {
       lead: () => this.#lead(),
+      restrict: () => {
+        this.#options = { ...this.#options, relayedOnly: true }
+      },
       stop: () => this.#stop(),
       up: (upstream, role) => {
         this.#remembered = undefined
@@ -64,10 +69,12 @@ export class Tab {
       failed: (error) => this.#failed(error),
     }
     const shared = identity.shared && platform
-    this.#source = shared ? new Share(`openred:${network}:${peerId}`, bytes, platform, events) : new Alone(events)
+    const { relayedOnly } = parts.options
+    const scope = `openred:${network}:${peerId}`
+    this.#source = shared ? new Share({ scope, identity: bytes, relayedOnly }, platform, events) : new Alone(events)
     this.#unwatch = watchPage({
       wake: () => void this.node.wake().catch(() => {}),
-      offline: () => void this.node.wake().catch(() => {}),
+      offline: () => void this.node.networkGone().catch(() => {}),
       freeze: () => this.#source.freeze(),
       thaw: () => this.#start(),
       putAway: () => {
@@ -112,13 +119,13 @@ export class Tab {
 
   async #lead(): Promise<Upstream> {
     const life = this.#life
-    const { binding, options, memory: choice, network, tell } = this.#parts
+    const { binding, memory: choice, network, tell } = this.#parts
     const warn = (warning: Warning): void => tell({ type: 'warning', ...warning })
     const memory = await (this.#remembered ?? openMemory(choice, network, warn))
     if (life !== this.#life) throw new Error('stopped before it began')
     if (memory.warning) warn(memory.warning)
     this.#memory = memory
-    this.#local = startNode(binding, options, memory)
+    this.#local = startNode(binding, this.#options, memory)
     return this.#local
   }
 

@@ -397,3 +397,18 @@ test('a tab of another version keeps the node, and the new one says so', async (
   assert.equal(running().length, 1)
   await end(first)
 })
+
+test('one tab that wants relayed paths only is enough for all, from then on', async () => {
+  const origin = new Origin()
+  const first = await origin.open()
+  await first.node.provide({ name: 'cake' })
+  const second = await origin.open({ paths: 'relayed' })
+  await turns()
+  const [node, ...others] = running()
+  assert.deepEqual([others.length, node.options.relayedOnly], [0, true])
+  assert.equal((await second.node.find('cake')).records.length, 1)
+  await second.node.close()
+  await turns()
+  assert.deepEqual(running().map(({ options }) => options.relayedOnly), [true], 'who hears of it keeps to it')
+  await end(first)
+})

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Wake,
     /// Stop without a word to anybody.
     Abandon,
+    /// The platform has no network.
+    NetworkGone,
 }
 
 /// An order to the machine.

@@ -92,6 +92,8 @@ struct Books {
     opening: Map<streams::RequestId, Opening>,
     requests: Map<RequestId, Task>,
     fetches: Map<FetchId, Task>,
+    /// Pings that the machine wants, one for each connection.
+    pings: Map<ConnectionId, Task>,
     opens: Map<OpenId, Task>,
     opened: Map<OpenId, ServiceStream>,
     /// Circuits through this node, by their ends.
@@ -113,6 +115,7 @@ struct Connection {
 
 /// What a stream that is being opened is for.
 enum Opening {
+    Ping(ConnectionId),
     Request { request: RequestId, message: Vec<u8>, answered: bool },
     Service { open: OpenId, name: String, peer: PeerId, connection: ConnectionId, path: Path },
 }
@@ -230,6 +233,10 @@ impl Driver {
                     self.parts.swarm.close_connection(known.swarm);
                 }
             }
+            Output::Ping { peer, connection } => {
+                self.open(peer, connection, ping::PROTOCOL_NAME, Opening::Ping(connection))
+            }
+            Output::StunServers(servers) => tracing::debug!(?servers, "STUN servers"),
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Request { request, peer, connection, message, answered } => {
                 let protocol = self.parts.protocols.kad.clone();
@@ -342,6 +349,8 @@ impl Driver {
 
     fn open_failed(&mut self, opening: Opening, reason: String) {
         let input = match opening {
+            // Its silence says enough.
+            Opening::Ping(_) => return,
             Opening::Request { request, .. } => Input::RequestFailed { request, reason },
             Opening::Service { open, .. } => Input::OpenFailed { open, reason },
         };
@@ -368,6 +377,10 @@ impl Driver {
     fn opened(&mut self, opening: Opening, stream: Stream) {
         let report = self.reports.0.clone();
         match opening {
+            Opening::Ping(connection) => {
+                let task = platform::spawn(exchange::ping(connection, stream, report));
+                self.books.pings.insert(connection, task);
+            }
             Opening::Request { request, message, answered } => {
                 let task = platform::spawn(exchange::request(request, stream, message, answered, report));
                 self.books.requests.insert(request, task);
@@ -402,6 +415,12 @@ impl Driver {
 
     fn exchanged(&mut self, report: Exchanged) {
         let input = match report {
+            Exchanged::Ping { connection, rtt } => {
+                self.books.pings.remove(&connection);
+                let known = self.books.connections.get(&connection);
+                let Some((known, rtt)) = known.zip(rtt) else { return };
+                Input::Ponged { peer: known.peer, connection, rtt }
+            }
             Exchanged::Request { request, result } => {
                 self.books.requests.remove(&request);
                 match result {
@@ -461,6 +480,7 @@ impl Driver {
             }
             Command::Wake => self.parts.shared.lock().machine.wake(now()),
             Command::Abandon => self.closed = true,
+            Command::NetworkGone => self.parts.shared.tell(Input::NetworkGone),
         }
     }
 
@@ -487,6 +507,7 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 let Some(connection) = self.books.by_swarm.remove(&connection_id) else { return };
                 self.books.connections.remove(&connection);
+                self.books.pings.remove(&connection);
                 Input::Disconnected { peer: peer_id, connection }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {

@@ -86,6 +86,7 @@ impl Node {
         decisions.region = config.region;
         decisions.can_dial = platform::can_dial;
         decisions.dial_private = config.dial_private;
+        decisions.relayed_only = config.relayed_only;
         decisions.memory = config.memory;
 
         let meter = Meter::new(config.max_bandwidth);
@@ -276,9 +277,15 @@ impl Node {
         self.ask(|state| state.machine.bundle(target, now()))
     }
 
-    /// Tries at once whatever waits for its turn: the network has come back, or the page woke up.
+    /// Tries at once whatever waits for its turn, and makes sure that links live: the network has come back or is another
+    /// one, or the page woke up.
     pub async fn wake(&self) -> Result<(), Error> {
         self.0.operator.send(Command::Wake).await
+    }
+
+    /// Says that the platform has no network, so that the node is offline until [`Node::wake`].
+    pub async fn network_gone(&self) -> Result<(), Error> {
+        self.0.operator.send(Command::NetworkGone).await
     }
 
     /// Takes all offers back, as far as that can be told within a second, and stops the node for all its handles.

@@ -123,6 +123,11 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
     await upstream?.calls.run(() => upstream.raw.wake())
   }
 
+  async networkGone(): Promise<void> {
+    const upstream = this.#upstream
+    await upstream?.calls.run(() => upstream.raw.networkGone())
+  }
+
   ready(op: number, timeoutMs: number): Promise<void> {
     const left = remaining(timeoutMs)
     return this.#run(op, ({ raw }, op) => raw.ready(op, left()), left)

@@ -90,6 +90,10 @@ export class RemoteNode implements RawNode {
     return this.#call('wake', [])
   }
 
+  networkGone(): Promise<void> {
+    return this.#call('networkGone', [])
+  }
+
   /** What the leading tab has against it, `accept` rejects with. */
   handle(name: string): number {
     const handler = (this.#next += 1)

@@ -95,6 +95,10 @@ export class View implements RawNode {
     return this.#host.calls.run(() => this.#host.raw.wake())
   }
 
+  networkGone(): Promise<void> {
+    return this.#host.calls.run(() => this.#host.raw.networkGone())
+  }
+
   ready(op: number, timeoutMs: number): Promise<void> {
     return this.#run(op, (start) => start((op) => this.#host.raw.ready(op, timeoutMs)))
   }

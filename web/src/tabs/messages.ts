@@ -23,8 +23,11 @@ export const WINDOW_BYTES = 256 * 1024
 export type HallMessage =
   /** `leader` tells one lead from another. */
   | { version: number; kind: 'leading'; leader: string }
-  /** `link` names the channel on which the follower waits, and the lock that it holds while it lives. */
-  | { version: number; kind: 'hello'; link: string }
+  /**
+   * `link` names the channel on which the follower waits, and the lock that it holds while it lives. One tab that wants relayed
+   * paths only is enough for all: the node is the same, and its address is either told or not.
+   */
+  | { version: number; kind: 'hello'; link: string; relayedOnly: boolean }
   /** The leading tab cannot serve this link: it speaks another version. */
   | { version: number; kind: 'foreign'; link: string }
 
@@ -41,6 +44,7 @@ export interface Methods {
   nextEvent: { args: []; gives: NodeEvent | undefined }
   explain: { args: [target: string]; gives: Explanation }
   wake: { args: []; gives: void }
+  networkGone: { args: []; gives: void }
   close: { args: []; gives: void }
 }
 

@@ -38,6 +38,7 @@ export class Server {
       nextEvent: () => view.nextEvent(),
       explain: async (_, target) => view.explain(target),
       wake: () => view.wake(),
+      networkGone: () => view.networkGone(),
       close: () => view.close(),
     }
     link.send({ kind: 'welcome', leader, peerId: view.peerId(), warm, snapshot: this.#snapshot() })

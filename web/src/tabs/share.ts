@@ -27,11 +27,21 @@ export interface SharePlatform {
   channel: (name: string) => Channel
 }
 
+/** What tabs share. */
+export interface Shared {
+  /** Names the node among all of this origin: whoever says the same shares it. */
+  scope: string
+  identity: Uint8Array
+  /** Whether this tab wants relayed paths only. */
+  relayedOnly: boolean
+}
+
 export class Share implements Source {
   readonly #scope: string
   readonly #identity: Uint8Array
   readonly #platform: SharePlatform
   readonly #events: SourceEvents
+  #relayedOnly: boolean
   #hall: Channel | undefined
   /** Ends this tab's place in the queue. */
   #queue = new AbortController()
@@ -42,10 +52,10 @@ export class Share implements Source {
   /** Grows when everything starts over, so that what was under way knows. */
   #life = 0
 
-  /** `scope` names the node among all of this origin: whoever says the same shares it. */
-  constructor(scope: string, identity: Uint8Array, platform: SharePlatform, events: SourceEvents) {
+  constructor({ scope, identity, relayedOnly }: Shared, platform: SharePlatform, events: SourceEvents) {
     this.#scope = scope
     this.#identity = identity
+    this.#relayedOnly = relayedOnly
     this.#platform = platform
     this.#events = events
   }
@@ -138,7 +148,7 @@ export class Share implements Source {
     if (this.#following || this.#letGo) return
     const name = `${this.#scope}:${crypto.randomUUID()}`
     const following = new Following(name, this.#identity, this.#platform, {
-      call: () => this.#say({ kind: 'hello', link: name }),
+      call: () => this.#say({ kind: 'hello', link: name, relayedOnly: this.#relayedOnly }),
       welcomed: (upstream) => this.#events.up(upstream, 'following'),
       ended: (why) => {
         this.#following = undefined
@@ -175,6 +185,7 @@ export class Share implements Source {
       this.#unfollow()
       this.#follow()
     } else if (data.kind === 'hello') {
+      if (data.relayedOnly) this.#restrict()
       if (data.version === VERSION) this.#leading?.welcome(data.link)
       else if (this.#leading) this.#say({ kind: 'foreign', link: data.link })
     } else if (data.link === this.#following?.name) {
@@ -183,10 +194,23 @@ export class Share implements Source {
     }
   }
 
-  #say(message: { kind: 'leading'; leader: string } | { kind: 'hello' | 'foreign'; link: string }): void {
+  /** A node that has told its address to peers is given up. */
+  #restrict(): void {
+    if (this.#relayedOnly) return
+    this.#relayedOnly = true
+    this.#events.restrict()
+    if (!this.#letGo) return
+    this.stop()
+    this.#events.down('another tab wants relayed paths only')
+    this.start()
+  }
+
+  #say(message: Said): void {
     this.#hall?.postMessage({ version: VERSION, ...message })
   }
 }
+
+type Said = { [K in HallMessage['kind']]: Omit<HallMessage & { kind: K }, 'version'> }[HallMessage['kind']]
 
 function isHallMessage(data: unknown): data is HallMessage {
   return typeof data === 'object' && data !== null && 'version' in data && 'kind' in data
