@@ -1,9 +1,11 @@
 /**
- * What happens to pages: hidden and frozen, cut off, put away and brought back, crashed.
+ * What happens to pages: hidden and frozen, asleep with their machine, cut off, put away and brought back, crashed.
  *
- * What these cannot show: a machine that sleeps (its clock goes on while everything stands still), a browser that discards tabs
- * by itself, and phones.
+ * What these cannot show: what becomes of the network of a machine that sleeps (here only the browser stands still), another
+ * network after waking, a browser that discards tabs by itself, and phones.
  */
+import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 
 const sessions = new WeakMap()
 
@@ -61,4 +63,39 @@ export async function standStill (page, ms) {
       while (performance.now() < end);
     })
   }, ms)
+}
+
+/** The page goes to another page and comes back; it was put away whole, or this rejects. */
+export async function awayAndBack (page, elsewhere, ms) {
+  await page.evaluate(() => { globalThis.putAwayWhole = true })
+  await page.goto(elsewhere, { waitUntil: 'load' })
+  await pause(ms)
+  await page.goBack({ waitUntil: 'commit' })
+  await page.waitForFunction(() => document.visibilityState === 'visible', undefined, { polling: 20 })
+  if (!await page.evaluate(() => globalThis.putAwayWhole)) throw new Error('the browser did not keep the page')
+}
+
+/** Stops every process of this test's browser for `ms`: the clock goes on, nothing runs, as on a machine that sleeps. */
+export async function sleepOfTheBrowser (ms) {
+  const asleep = await browserProcesses()
+  if (asleep.length === 0) throw new Error('no browser runs')
+  for (const pid of asleep) process.kill(pid, 'SIGSTOP')
+  try {
+    await pause(ms)
+  } finally {
+    for (const pid of asleep) process.kill(pid, 'SIGCONT')
+  }
+}
+
+/** The browser's processes among the descendants of this one. */
+async function browserProcesses () {
+  const all = new Map()
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const stat = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')
+    const [, command, parent] = /\((.*)\) \S+ (\d+)/.exec(stat) ?? []
+    if (command !== undefined) all.set(Number(name), { command, parent: Number(parent) })
+  }
+  const ours = (pid) => pid === process.pid || (all.has(pid) && ours(all.get(pid).parent))
+  return [...all].filter(([pid, { command }]) => command.startsWith('chrom') && ours(pid)).map(([pid]) => pid)
 }
