@@ -89,7 +89,7 @@ story('a frozen page is in the network again soon after it is thawed', async (wo
   const stranger = await world.member([relay])
   const page = await lighthouse(world, [relay])
   await seen(stranger, performance.now())
-  await freeze(page, stranger)
+  await freeze(page)
   await pause(30_000)
   await thaw(page)
   const reachableMs = await seen(stranger, performance.now())

@@ -14,16 +14,20 @@ async function session (page) {
   return sessions.get(page)
 }
 
-/** Playwright keeps every page visible. This takes that back for one page, as long as `front` is in front of it. */
+/** Playwright keeps every page visible. This takes that back for one page and puts another tab of its window in front of it. */
 export async function hide (page, front) {
+  const other = front ?? await page.context().newPage()
   // Chromium's protocol keeps the setting for each client, so it has to be Playwright's own.
   const client = page._connection.toImpl(page).delegate._mainFrameSession._client
   await client.send('Emulation.setFocusEmulationEnabled', { enabled: false })
-  await front.bringToFront()
+  await other.bringToFront()
   await page.waitForFunction(() => document.visibilityState === 'hidden', undefined, { polling: 50 })
 }
 
-/** Hides and freezes a page as the browser does with tabs in the background: its scripts are told, then stop. */
+/**
+ * Hides and freezes a page as the browser does with tabs in the background: its scripts are told, then stop. `front` is the tab
+ * that the visitor looks at meanwhile, of the same window; a new one by default.
+ */
 export async function freeze (page, front) {
   await hide(page, front)
   await (await session(page)).send('Page.setWebLifecycleState', { state: 'frozen' })
@@ -72,7 +76,8 @@ export async function awayAndBack (page, elsewhere, ms) {
   await pause(ms)
   await page.goBack({ waitUntil: 'commit' })
   await page.waitForFunction(() => document.visibilityState === 'visible', undefined, { polling: 20 })
-  if (!await page.evaluate(() => globalThis.putAwayWhole)) throw new Error('the browser did not keep the page')
+  const reasons = await page.evaluate(() => globalThis.putAwayWhole ? undefined : JSON.stringify(performance.getEntriesByType('navigation')[0].notRestoredReasons))
+  if (reasons !== undefined) throw new Error(`the browser did not keep the page: ${reasons}`)
 }
 
 /** Stops every process of this test's browser for `ms`: the clock goes on, nothing runs, as on a machine that sleeps. */

@@ -60,13 +60,12 @@ export class Server {
     }, PACE_MS)
   }
 
-  /** The follower is gone: what it had goes too. */
+  /** The link is gone, and streams with it; what the follower offers and serves is the view's. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
     clearTimeout(this.#pacing)
     for (const stream of [...this.#streams.values()]) stream.drop()
-    void this.#view.close()
   }
 
   async #answer({ call, method, args }: CallMessage & { kind: 'call' }): Promise<void> {
