@@ -58,6 +58,8 @@ export class View implements RawNode {
   readonly #ops = new Ops()
   readonly #events = new EventQueue()
   readonly #offers = new Map<number, Offered>()
+  /** Names that this tab offers, or is about to. */
+  readonly #names = new Set<string>()
   readonly #handlers = new Map<number, Handler>()
   #next = 0
   #closing: Promise<void> | undefined
@@ -108,11 +110,21 @@ export class View implements RawNode {
   }
 
   async provide(op: number, offer: RawOffer): Promise<number> {
-    const offered = await this.#run(op, (start) => this.#host.offers.provide(offer, start))
-    const id = (this.#next += 1)
-    this.#offers.set(id, offered)
-    if (this.#closing) this.#release(offered)
-    return id
+    const { name } = offer
+    if (this.#names.has(name)) {
+      throw new OpenRedError('INVALID_OPTION', `this tab offers "${name}" already; update or withdraw that registration`)
+    }
+    this.#names.add(name)
+    try {
+      const offered = await this.#run(op, (start) => this.#host.offers.provide(offer, start))
+      const id = (this.#next += 1)
+      this.#offers.set(id, offered)
+      if (this.#closing) void this.#release(offered)
+      return id
+    } catch (thrown) {
+      this.#names.delete(name)
+      throw thrown
+    }
   }
 
   update(op: number, registration: number, patch: OfferPatch): Promise<void> {
@@ -123,6 +135,7 @@ export class View implements RawNode {
     return this.#run(op, (start) => {
       const offered = this.#offered(registration)
       this.#offers.delete(registration)
+      this.#names.delete(offered.offer.name)
       return this.#host.offers.withdraw(offered, start)
     })
   }

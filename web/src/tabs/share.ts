@@ -88,6 +88,7 @@ export class Share implements Source {
   /** A page that is frozen with the lock would keep all others from the network. */
   freeze(): void {
     this.stop()
+    this.#events.down('the page was frozen')
   }
 
   vanish(): void {
