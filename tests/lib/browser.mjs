@@ -11,11 +11,14 @@ export const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'
 ]
 
+/** What Playwright turns off although users have it: going back to a page that was put away whole. */
+const UNLIKE_USERS = ['--disable-back-forward-cache']
+
 let running
 
 /** The browser of this process, started at the first call. */
 export function browser () {
-  running ??= playwright.launch({ executablePath: chromium(), args: FLAGS, headless: true })
+  running ??= playwright.launch({ executablePath: chromium(), args: FLAGS, ignoreDefaultArgs: UNLIKE_USERS, headless: true })
   return running
 }
 
@@ -47,7 +50,7 @@ export async function openPage (url, { tolerate = [], viewport = { width: 1280, 
   page.tolerated = [...tolerate]
   page.setDefaultTimeout(15_000)
   page.on('pageerror', (error) => page.troubles.push(`uncaught: ${error.stack ?? error.message}`))
-  page.on('crash', () => page.troubles.push('the page crashed'))
+  page.on('crash', () => page.crashIsMeant || page.troubles.push('the page crashed'))
   page.on('console', (message) => {
     const text = message.text()
     page.remarks.push(`${message.type()}: ${text}`)

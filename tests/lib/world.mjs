@@ -3,7 +3,7 @@
  * page met an uncaught error, and reports logs and pictures of a failure.
  */
 import { join } from 'node:path'
-import { openPage } from './browser.mjs'
+import { browser, openPage } from './browser.mjs'
 import { Relay } from './relay.mjs'
 import { BLANK, serve } from './site.mjs'
 import { outputFolder, storyFile } from './workspace.mjs'
@@ -48,7 +48,8 @@ export class World {
 
   /** A new visitor on a page with nothing in it, on an origin that is no relay. */
   async blankPage (options) {
-    this.blankSite ??= await this.site({ pages: { '/': BLANK } })
+    // What may not be stored is not put away whole either when the visitor leaves.
+    this.blankSite ??= await this.site({ pages: { '/': BLANK }, cache: true })
     return this.visit(this.blankSite.url, options)
   }
 
@@ -61,6 +62,13 @@ export class World {
     const page = await this.blankPage(options)
     await joinFrom(page, relays, join)
     return page
+  }
+
+  /** A browser profile: tabs opened in it share their storage and their locks. */
+  async profile (options = {}) {
+    const context = await (await browser()).newContext({ viewport: { width: 1280, height: 800 }, ...options })
+    this.atEnd(() => context.close())
+    return context
   }
 
   /** Has `action` run when the story ends. */
