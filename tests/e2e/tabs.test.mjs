@@ -128,6 +128,23 @@ for (const [how, end] of [
   })
 }
 
+story('what a tab offered goes with it, also when it led and had no time to say so', async (world) => {
+  const relay = await world.relay()
+  const context = await world.profile()
+  const [first, second, third] = [await tab(world, [relay], context), await tab(world, [relay], context), await tab(world, [relay], context)]
+  const stranger = await world.member([relay])
+  for (const page of [first, second, third]) await serves(page, `from-${await role(page) === 'leading' ? 'first' : page === second ? 'second' : 'third'}`, 'here')
+  const gone = (name) => eventually(async () => {
+    const { records } = await stranger.evaluate((name) => node.find(name, { maxAge: 0 }), name)
+    return records.length === 0
+  }, { ms: 10_000, what: `${name} to be gone` })
+  await third.close()
+  await gone('from-third')
+  await first.close()
+  await gone('from-first')
+  assert.equal(await asks(stranger, 'from-second'), 'here')
+})
+
 story('a frozen tab follows when it is thawed, and what it serves is there again', async (world) => {
   const relay = await world.relay()
   const context = await world.profile()

@@ -441,3 +441,28 @@ test('a leading tab whose code crashes hands over, and stays crashed', async (t)
   await end(second)
   await pending
 })
+
+test('what the leading tab offered is taken back by its successor, unless somebody offers it still', async () => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  const other = await join()
+  await first.node.provide({ name: 'cake', metadata: { from: 'the first tab' } })
+  await first.node.provide({ name: 'pie' })
+  await third.node.provide({ name: 'pie', metadata: { from: 'the third tab' } })
+  await pass(500)
+  first.crash()
+  await pass(1_000)
+  const successor = running().find(({ id }) => id === second.node.peerId)
+  const made = []
+  const { provide } = successor
+  successor.provide = (op, offer) => {
+    made.push(offer.name)
+    return provide.call(successor, op, offer)
+  }
+  await pass(3_000)
+  assert.deepEqual(made, ['cake'], 'offered once more, to be taken back')
+  assert.deepEqual((await other.find('cake')).records, [])
+  assert.deepEqual((await other.find('pie')).records.map(({ metadata }) => metadata.from), ['the third tab'])
+  await other.close()
+  await end(second, third)
+})
