@@ -13,6 +13,7 @@ story('two tabs of the page are one peer, say so, and each has its own conversat
   assert.equal(await second.reads('peer-id'), await first.reads('peer-id'))
   await second.says('tab-note', /node of another tab/)
   assert.equal(await first.reads('tab-note'), '')
+  assert.deepEqual([await first.at('join-step-dial').isVisible(), await second.at('join-step-dial').isVisible()], [true, false])
   await world.picture(second.page, 'second-tab')
 
   await second.offers('tea-room')
