@@ -81,6 +81,7 @@ export class Leading {
 
   /** What tabs offered that are no more. */
   async #disown(): Promise<void> {
+    if (this.#ended) return
     const offered = new Set(this.host.offers.standing.map(({ name }) => name))
     const { calls, offers } = this.host
     const disowning = this.#inherited.filter(({ name }) => !offered.has(name)).map((offer) => offers.disown(offer, (call) => calls.run(call)))

@@ -129,6 +129,7 @@ export class Share implements Source {
     const life = this.#life
     this.#unfollow()
     const inherited = this.#inherited
+    this.#inherited = []
     this.#events.down('the tab that ran the node has gone, and this one takes over')
     try {
       const node = await this.#events.lead()
@@ -160,7 +161,8 @@ export class Share implements Source {
         if (following.leader) this.#events.down(why)
         this.#follow()
       },
-      unanswered: () => void this.#steal(),
+      // Without locks there is nothing to take.
+      unanswered: () => void this.#steal().catch(() => {}),
     })
     this.#following = following
   }
