@@ -266,6 +266,8 @@ export class RawNode {
   #call (op, action) {
     return new Promise((resolve, reject) => {
       this.#pending.set(op, reject)
+      // A node that is `stuck` answers nothing.
+      if (this.stuck) return
       action(() => this.canceled.includes(op)).then(resolve, reject).finally(() => this.#pending.delete(op))
     })
   }
