@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import { story } from '../lib/story.mjs'
 import { NETWORK_ERRORS } from '../lib/browser.mjs'
-import { awayAndBack, cutOff, freeze, reconnect, sleepOfTheBrowser, thaw } from '../lib/life.mjs'
+import { awayAndBack, cutOff, freeze, hide, reconnect, sleepOfTheBrowser, thaw } from '../lib/life.mjs'
 import { eventually } from '../lib/wait.mjs'
 
 /** The promise (W5): back in the network, and reachable, within this. */
@@ -89,6 +89,7 @@ story('a frozen page is in the network again soon after it is thawed', async (wo
   const stranger = await world.member([relay])
   const page = await lighthouse(world, [relay])
   await seen(stranger, performance.now())
+  await hide(page)
   await freeze(page)
   await pause(30_000)
   await thaw(page)

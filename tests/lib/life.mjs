@@ -14,7 +14,10 @@ async function session (page) {
   return sessions.get(page)
 }
 
-/** Playwright keeps every page visible. This takes that back for one page and puts another tab of its window in front of it. */
+/**
+ * Playwright keeps every page visible. This takes that back for one page and puts another tab of its window in front of it, a
+ * new one by default.
+ */
 export async function hide (page, front) {
   const other = front ?? await page.context().newPage()
   // Chromium's protocol keeps the setting for each client, so it has to be Playwright's own.
@@ -24,12 +27,8 @@ export async function hide (page, front) {
   await page.waitForFunction(() => document.visibilityState === 'hidden', undefined, { polling: 50 })
 }
 
-/**
- * Hides and freezes a page as the browser does with tabs in the background: its scripts are told, then stop. `front` is the tab
- * that the visitor looks at meanwhile, of the same window; a new one by default.
- */
-export async function freeze (page, front) {
-  await hide(page, front)
+/** Freezes a hidden page as the browser does with tabs in the background: its scripts are told, then stop. */
+export async function freeze (page) {
   await (await session(page)).send('Page.setWebLifecycleState', { state: 'frozen' })
 }
 

@@ -441,3 +441,70 @@ test('a leading tab whose code crashes hands over, and stays crashed', async (t)
   await end(second)
   await pending
 })
+
+test('what the leading tab offered is taken back by its successor, unless somebody offers it still', async () => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  const other = await join()
+  await first.node.provide({ name: 'cake', metadata: { from: 'the first tab' } })
+  await first.node.provide({ name: 'pie' })
+  await third.node.provide({ name: 'pie', metadata: { from: 'the third tab' } })
+  await pass(500)
+  first.crash()
+  await pass(1_000)
+  const successor = running().find(({ id }) => id === second.node.peerId)
+  const made = []
+  const { provide } = successor
+  successor.provide = (op, offer) => {
+    made.push(offer.name)
+    return provide.call(successor, op, offer)
+  }
+  await pass(3_000)
+  assert.deepEqual(made, ['cake'], 'offered once more, to be taken back')
+  assert.deepEqual((await other.find('cake')).records, [])
+  assert.deepEqual((await other.find('pie')).records.map(({ metadata }) => metadata.from), ['the third tab'])
+  await other.close()
+  await end(second, third)
+})
+
+test('whatever waits for an answer when the leading tab dies is answered by its successor', async () => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  const other = await stranger('tea')
+  const [changing, ending] = [await second.node.provide({ name: 'pie' }), await second.node.provide({ name: 'cake' })]
+  running().find(({ id }) => id === first.node.peerId).stuck = true
+  const third = origin.tab()
+  const calls = [
+    third.join(),
+    second.node.provide({ name: 'soup' }),
+    changing.update({ metadata: { filling: 'cherry' } }),
+    ending.withdraw(),
+    second.node.find('tea'),
+    second.node.open('tea'),
+  ]
+  await turns()
+  assert.equal(await Promise.race([...calls, turns(1).then(() => 'nothing')]), 'nothing', 'all of them wait')
+  first.crash()
+  const [, soup, , , found, stream] = await Promise.all(calls)
+  assert.equal(found.records.length, 1)
+  assert.equal((await exchange(stream, Buffer.from('two lumps'))).toString(), 'two lumps')
+  await soup.update({ metadata: { of: 'the day' } })
+  const seen = async (name) => (await other.find(name)).records.map(({ metadata }) => metadata)
+  assert.deepEqual(await Promise.all(['soup', 'pie', 'cake'].map(seen)), [[{ of: 'the day' }], [{ filling: 'cherry' }], []])
+  assert.deepEqual([second.node.tab, third.node.tab], ['leading', 'following'])
+  await other.close()
+  await end(second, third)
+})
+
+test('a call that the leading tab does not answer ends in time', async () => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  for (const node of running()) node.stuck = true
+  for (const { node } of [first, second]) {
+    const opening = fails(() => node.open('tea', { timeout: 2_000 }), 'TIMEOUT')
+    const finding = fails(() => node.find('tea', { timeout: 1_000 }), 'TIMEOUT')
+    await pass(3_000)
+    await Promise.all([opening, finding])
+  }
+  await end(first, second)
+})

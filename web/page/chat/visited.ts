@@ -62,9 +62,7 @@ export class VisitedRoom extends Room {
   }
 
   async #stay(): Promise<void> {
-    const look = (): void => void this.#look().catch(() => {})
-    const looking = setInterval(look, LOOK_MS)
-    look()
+    const looking = setInterval(() => this.#look(), LOOK_MS)
     try {
       for (;;) {
         const stream = this.#stream
@@ -78,7 +76,12 @@ export class VisitedRoom extends Room {
   }
 
   /** Looks why the conversation is not direct, and makes it so once it can be. */
-  async #look(): Promise<void> {
+  #look(): void {
+    // A node that has ended knows nothing more; the stream says so too.
+    this.#seek().catch(() => {})
+  }
+
+  async #seek(): Promise<void> {
     if (this.state !== 'open' || this.path !== 'relayed' || this.#moving) return
     const direct = this.#node.peers().some((peer) => peer.peerId === this.host && peer.path === 'direct')
     this.why = await whyRelayed(this.#node, this.host)
@@ -104,6 +107,7 @@ export class VisitedRoom extends Room {
     this.path = stream.path
     this.why = undefined
     this.changed()
+    this.#look()
     try {
       for await (const words of hear(stream.readable)) {
         if (!isToGuest(words)) throw new Error('the host sent something that is no message')

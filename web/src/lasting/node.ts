@@ -17,6 +17,9 @@ import { NOTHING } from './nothing.js'
 /** How long a call without a time limit of its own waits for a node to be there, in ms. A hand-over takes far less than 3 s. */
 const PATIENCE_MS = 10_000
 
+/** A node gives a call up itself when its time is over, and says why; one that does not within this much more does not answer. */
+const OVERDUE_MS = 500
+
 export interface LastingParts {
   peerId: string
   identity: Uint8Array
@@ -46,7 +49,7 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
     const warn = (code: string, message: string): void => this.warn(code, message)
     this.#handlers = new StandingHandlers(parts.checkName, warn)
     this.#offers = new StandingOffers({
-      run: (op, call, late) => this.#run(op, call, () => PATIENCE_MS, late),
+      run: (op, call, late) => this.#run(op, call, undefined, late),
       isPresent: (upstream) => upstream === this.#upstream,
       warn,
     })
@@ -134,7 +137,8 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
   }
 
   find(op: number, name: string, options: { limit?: number; timeout?: number; maxAge?: number }): Promise<Found> {
-    return this.#run(op, ({ raw }, op) => raw.find(op, name, options))
+    const left = options.timeout === undefined ? undefined : remaining(options.timeout)
+    return this.#run(op, ({ raw }, op) => raw.find(op, name, options), left)
   }
 
   provide(op: number, offer: RawOffer): Promise<number> {
@@ -181,16 +185,27 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
     this.#offers.clear()
   }
 
-  /** Makes a call, and makes it again if its node goes before there is an answer. */
-  #run<T>(op: number, call: (upstream: Upstream, op: number) => Promise<T>, left = () => PATIENCE_MS, late?: (value: T) => void): Promise<T> {
+  /** Makes a call, and makes it again if its node goes before there is an answer. `left` is what remains of its time, in ms. */
+  #run<T>(op: number, call: (upstream: Upstream, op: number) => Promise<T>, left?: () => number, late?: (value: T) => void): Promise<T> {
     return this.#ops.run(op, async (signal) => {
-      for (;;) {
-        const upstream = this.#upstream ?? (await this.#node(left(), signal))
-        try {
-          return await upstream.calls.run((op) => call(upstream, op), { signal, ...(late && { late }) })
-        } catch (thrown) {
-          if (upstream === this.#upstream || signal.aborted) throw thrown
+      const overdue = new OpenRedError('TIMEOUT', 'the node did not answer in time')
+      let why: OpenRedError | undefined
+      const giveUp = (): void => {
+        why = overdue
+        this.#ops.cancel(op)
+      }
+      const timer = left && setTimeout(giveUp, left() + OVERDUE_MS)
+      try {
+        for (;;) {
+          const upstream = this.#upstream ?? (await this.#node(left?.() ?? PATIENCE_MS, signal))
+          try {
+            return await upstream.calls.run((op) => call(upstream, op), { signal, ...(late && { late }) })
+          } catch (thrown) {
+            if (upstream === this.#upstream || signal.aborted) throw why ?? thrown
+          }
         }
+      } finally {
+        clearTimeout(timer)
       }
     })
   }

@@ -21,15 +21,15 @@ export class Host {
   readonly offers: Offers
   readonly handlers: Handlers
   readonly #views = new Set<View>()
-  readonly #watch: (event: NodeEvent) => void
+  readonly #changed: () => void
 
-  /** `watch` hears every event too. */
-  constructor(node: Upstream, watch: (event: NodeEvent) => void) {
+  /** `changed` is called when peers, status or offers are not as they were. */
+  constructor(node: Upstream, changed: () => void) {
     this.raw = node.raw
     this.calls = node.calls
     this.warm = node.warm
-    this.#watch = watch
-    this.offers = new Offers(node.raw)
+    this.#changed = changed
+    this.offers = new Offers(node.raw, changed)
     this.handlers = new Handlers(node.raw, (handler) => node.calls.run(() => node.raw.accept(handler)))
     void this.#pump()
   }
@@ -45,7 +45,7 @@ export class Host {
       const event = await this.calls.run(() => this.raw.nextEvent()).catch(() => undefined)
       if (!event) break
       for (const view of this.#views) view.tell(event)
-      this.#watch(event)
+      if (event.type === 'status' || event.type.startsWith('peer:')) this.#changed()
     }
     for (const view of this.#views) view.end()
   }

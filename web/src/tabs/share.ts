@@ -10,6 +10,7 @@
  * some ms until it learns that it has lost the lock.
  */
 
+import type { RawOffer } from '../binding.js'
 import { OpenRedError } from '../errors.js'
 import { asOpenRedError } from '../failures.js'
 import { farewell, type Source, type SourceEvents } from '../source.js'
@@ -49,6 +50,7 @@ export class Share implements Source {
   #letGo: (() => void) | undefined
   #leading: Leading | undefined
   #following: Following | undefined
+  #inherited: RawOffer[] = []
   /** Grows when everything starts over, so that what was under way knows. */
   #life = 0
 
@@ -126,11 +128,13 @@ export class Share implements Source {
   async #lead(): Promise<void> {
     const life = this.#life
     this.#unfollow()
+    const inherited = this.#inherited
+    this.#inherited = []
     this.#events.down('the tab that ran the node has gone, and this one takes over')
     try {
       const node = await this.#events.lead()
       if (life !== this.#life) return
-      this.#leading = new Leading(node, this.#platform)
+      this.#leading = new Leading(node, inherited, this.#platform)
       this.#events.up(upstreamOf(this.#leading.view, node.warm), 'leading')
       this.#say({ kind: 'leading', leader: this.#leading.id })
     } catch (thrown) {
@@ -153,16 +157,25 @@ export class Share implements Source {
       welcomed: (upstream) => this.#events.up(upstream, 'following'),
       ended: (why) => {
         this.#following = undefined
+        this.#inherit(following)
         if (following.leader) this.#events.down(why)
         this.#follow()
       },
-      unanswered: () => void this.#steal(),
+      // Without locks there is nothing to take.
+      unanswered: () => void this.#steal().catch(() => {}),
     })
     this.#following = following
   }
 
+  /** Whoever leads next has to know what was offered before. */
+  #inherit({ leader, offers }: Following): void {
+    if (leader) this.#inherited = offers
+  }
+
   #unfollow(): void {
-    this.#following?.end()
+    if (!this.#following) return
+    this.#inherit(this.#following)
+    this.#following.end()
     this.#following = undefined
   }
 

@@ -15,6 +15,8 @@ export const fake = {
   nodes: [],
   /** Peer ids that two nodes had at the same time. */
   clashes: [],
+  /** How nodes reach each other from here on. */
+  path: 'relayed',
   /** Modules handed to `init`. */
   inits: [],
   /** Milliseconds between the steps of joining, so that people see them; in tests, microtasks. */
@@ -203,7 +205,7 @@ export class RawNode {
       handler.streams.put(there)
       this.#streams.push(here)
       peer.#streams.push(there)
-      for (const [node, id] of [[this, provider], [peer, this.id]]) node.emit({ type: 'peer:connect', peerId: id, path: 'relayed' })
+      for (const [node, id] of [[this, provider], [peer, this.id]]) node.emit({ type: 'peer:connect', peerId: id, path: fake.path })
       return here
     })
   }
@@ -225,7 +227,7 @@ export class RawNode {
     const others = [...peers.values()].filter((node) => node !== this && !node.closed)
     return [
       ...(this.relay ? [this.relay] : []),
-      ...others.map((node) => ({ peerId: node.id, roles: [], path: 'relayed', transport: 'websocket', address: `/p2p-circuit/p2p/${node.id}`, rttMs: undefined, since: Date.now() })),
+      ...others.map((node) => ({ peerId: node.id, roles: [], path: fake.path, transport: 'websocket', address: `/p2p-circuit/p2p/${node.id}`, rttMs: undefined, since: Date.now() })),
     ]
   }
 
@@ -238,7 +240,7 @@ export class RawNode {
 
   explain (peerId) {
     if (!/[A-Z]/.test(peerId)) return { code: 'NOBODY', reason: `nobody offers ${peerId}`, layers: [] }
-    return peers.has(peerId) ? { code: 'RELAYED', reason: 'it is connected through a relay' } : { code: 'UNKNOWN', reason: 'nobody knows it' }
+    return peers.has(peerId) ? { code: 'RELAYED', reason: 'it is connected through a relay', notDirect: { code: 'TRYING', reason: 'a direct path is being tried' } } : { code: 'UNKNOWN', reason: 'nobody knows it' }
   }
 
   cancel (op) {
@@ -264,6 +266,8 @@ export class RawNode {
   #call (op, action) {
     return new Promise((resolve, reject) => {
       this.#pending.set(op, reject)
+      // A node that is `stuck` answers nothing.
+      if (this.stuck) return
       action(() => this.canceled.includes(op)).then(resolve, reject).finally(() => this.#pending.delete(op))
     })
   }
@@ -350,7 +354,7 @@ function rawStream (name, remotePeer, incoming, outgoing) {
   return {
     name,
     remotePeer,
-    path: 'relayed',
+    path: fake.path,
     read: (max) => incoming.read(max),
     write: (bytes) => outgoing.write(bytes),
     finish: async () => outgoing.finish(),
