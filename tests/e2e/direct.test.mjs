@@ -162,6 +162,20 @@ for (const [who, code] of Object.entries(OFF)) {
   })
 }
 
+story('one who wants relayed paths only makes and takes no direct connection, and says so', async (world) => {
+  const { guest, provider } = await echoPair(world, { provider: { join: { paths: 'relayed' } } })
+  const [own, peer] = await Promise.all([guest, provider].map((page) => page.evaluate(() => node.peerId)))
+  assert.deepEqual(await echoes(guest, 'hello'), { path: 'relayed', text: 'hello' })
+  const { endpoints } = await guest.evaluate(async () => (await node.find('echo')).records[0])
+  assert.ok(!endpoints.some((endpoint) => endpoint.endsWith('/webrtc')), `${endpoints}`)
+  const [at, there] = await Promise.all([
+    provider.evaluate((own) => node.explain(own), own), guest.evaluate((peer) => node.explain(peer), peer)
+  ])
+  assert.deepEqual([at.code, at.notDirect?.code], ['RELAYED', 'RELAYED_ONLY'], JSON.stringify(at))
+  assert.deepEqual([there.code, there.notDirect?.code], ['RELAYED', 'WEBRTC_OFF_THERE'], JSON.stringify(there))
+  for (const page of [guest, provider]) assert.equal(await page.evaluate(() => node.stats().peerConnections), 0)
+})
+
 story('two who open to each other at once end with one direct connection', async (world) => {
   const { guest, provider } = await echoPair(world)
   const pages = [guest, provider]
