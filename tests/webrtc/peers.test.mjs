@@ -250,7 +250,7 @@ story('a page that goes away while it connects', async (world) => {
   await listener.waitForFunction(() => globalThis.answering === true, undefined, { polling: 20 })
   await caller.goto('about:blank')
   await listener.evaluate(() => globalThis.goOn())
-  await noted(listener, 'failed: timeout')
+  await noted(listener, 'failed: no-path')
   const other = await rigPage(world)
   assert.equal(await other.evaluate((address) => node.dial(address), address), peer)
 })
