@@ -25,6 +25,11 @@ function switchOff () {
   delete globalThis.RTCPeerConnection
 }
 
+/** Runs in a page before its own scripts: a browser that reaches none of the addresses it is told. */
+function hearNoCandidates () {
+  RTCPeerConnection.prototype.addIceCandidate = async () => {}
+}
+
 /** Says `text` to the echo service: what comes back, and by which path. */
 async function echoes (page, text) {
   return page.evaluate(async (text) => {
@@ -161,6 +166,32 @@ for (const [who, code] of Object.entries(OFF)) {
     assert.equal(announced, who === 'guest', `${endpoints}`)
   })
 }
+
+story('no pair of addresses works: everything goes on relayed, and it is said why', async (world) => {
+  const { guest, provider } = await echoPair(world, { init: hearNoCandidates })
+  const peer = await provider.evaluate(() => node.peerId)
+  assert.deepEqual(await echoes(guest, 'hello'), { path: 'relayed', text: 'hello' })
+  // The attempt is given up after ten seconds.
+  await guest.waitForFunction(
+    async (peer) => (await node.explain(peer)).notDirect?.code === 'ICE_FAILED', peer, { timeout: 20_000, polling: 100 }
+  )
+  assert.deepEqual(await echoes(guest, 'hello again'), { path: 'relayed', text: 'hello again' })
+  assert.equal(await guest.evaluate(() => node.stats().peerConnections), 1)
+})
+
+story('one who wants relayed paths only makes and takes no direct connection, and says so', async (world) => {
+  const { guest, provider } = await echoPair(world, { provider: { join: { paths: 'relayed' } } })
+  const [own, peer] = await Promise.all([guest, provider].map((page) => page.evaluate(() => node.peerId)))
+  assert.deepEqual(await echoes(guest, 'hello'), { path: 'relayed', text: 'hello' })
+  const { endpoints } = await guest.evaluate(async () => (await node.find('echo')).records[0])
+  assert.ok(!endpoints.some((endpoint) => endpoint.endsWith('/webrtc')), `${endpoints}`)
+  const [at, there] = await Promise.all([
+    provider.evaluate((own) => node.explain(own), own), guest.evaluate((peer) => node.explain(peer), peer)
+  ])
+  assert.deepEqual([at.code, at.notDirect?.code], ['RELAYED', 'RELAYED_ONLY'], JSON.stringify(at))
+  assert.deepEqual([there.code, there.notDirect?.code], ['RELAYED', 'WEBRTC_OFF_THERE'], JSON.stringify(there))
+  for (const page of [guest, provider]) assert.equal(await page.evaluate(() => node.stats().peerConnections), 0)
+})
 
 story('two who open to each other at once end with one direct connection', async (world) => {
   const { guest, provider } = await echoPair(world)

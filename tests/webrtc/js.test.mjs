@@ -99,3 +99,27 @@ story('signalling that makes no sense is refused with a reason', async (world) =
     await noted(ours, `failed: ${code}`)
   }
 })
+
+story('a peer that knows no windows and sends to nobody who reads loses its stream, and no other', async (world) => {
+  const relay = await world.relay()
+  const ours = await rigPage(world)
+  const { address, peer } = await listen(ours, relay)
+  const theirs = await jsPage(world)
+  const outcome = await theirs.evaluate(async ({ address, peer }) => {
+    await js.dialAndIdentify(node, address)
+    const direct = node.getConnections().find((connection) => connection.remotePeer.toString() === peer && connection.limits === undefined)
+    const stream = await direct.newStream('/rig/deaf')
+    const lost = new Promise((resolve) => stream.addEventListener('close', () => resolve('lost'), { once: true }))
+    const flood = async () => {
+      for (let sent = 0; sent < 512 && stream.status === 'open'; sent++) {
+        if (!stream.send(new Uint8Array(65_536))) await Promise.race([js.drained(stream), lost])
+      }
+      return lost
+    }
+    const how = await story.within(15_000, flood(), 'the end of the stream')
+    const echo = await direct.newStream('/rig/echo')
+    echo.send(new TextEncoder().encode('still here'))
+    for await (const part of echo) return { how, text: new TextDecoder().decode(part.subarray()) }
+  }, { address, peer })
+  assert.deepEqual(outcome, { how: 'lost', text: 'still here' })
+})

@@ -155,8 +155,9 @@ fn listed(body: &[u8]) -> Vec<String> {
     /// Servers that are looked at.
     const MAX_LISTED: usize = 16;
     let Ok(text) = std::str::from_utf8(body) else { return Vec::new() };
-    let Some((_, rest)) = text.split_once("\"stun\"") else { return Vec::new() };
-    let array = rest.trim_start().strip_prefix(':').and_then(|rest| rest.trim_start().strip_prefix('['));
+    // A relay's list of services has the same word in it; only a key has a colon behind it.
+    let value = text.split("\"stun\"").skip(1).find_map(|rest| rest.trim_start().strip_prefix(':'));
+    let array = value.and_then(|value| value.trim_start().strip_prefix('['));
     let mut servers = Vec::new();
     // What quotation marks divide is by turns between strings and a string; a bracket between strings ends the array.
     let mut parts = array.unwrap_or_default().split('"');
@@ -196,6 +197,7 @@ mod tests {
         for text in [
             r#"{"stun":["stun:relay.example:3478","stun:[2001:db8::1]:3478"]}"#,
             "{ \"peerId\": \"12D3\",\n  \"stun\" : [ \"stun:relay.example:3478\" ,\n \"stun:[2001:db8::1]:3478\" ]\n}",
+            r#"{"services":["dht","stun"],"stun":["stun:relay.example:3478","stun:[2001:db8::1]:3478"]}"#,
             r#"{"region":"the key \"stun\":[\"stun:evil.example:1\"]","stun":["stun:relay.example:3478","stun:[2001:db8::1]:3478"],"x":["y"]}"#,
         ] {
             assert_eq!(listed(text.as_bytes()), two, "{text}");

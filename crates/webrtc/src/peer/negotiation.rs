@@ -1,7 +1,7 @@
 //! One negotiation: the signalling machine between a stream and a peer connection.
 
 use std::{
-    future,
+    future, io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -78,7 +78,7 @@ async fn negotiate(
         if let Err(error) = transmit(&mut stream, signalling).await {
             tracing::debug!(%error, "the signalling stream is lost");
             reading = false;
-            handle_end(signalling, role)?;
+            handle_end(signalling, role, error.kind() == io::ErrorKind::ConnectionAborted)?;
         }
         let mut buffer = [0; READ];
         match future::poll_fn(|cx| poll_step(cx, connection, state, &mut stream, reading, &mut buffer)).await {
@@ -88,9 +88,9 @@ async fn negotiate(
             Step::Change(Change::State(changed)) => state = changed,
             Step::Change(Change::Candidate(json)) => signalling.local_candidate(json.as_deref()),
             Step::Read(length) => signalling.handle_bytes(&buffer[..length])?,
-            Step::End => {
+            Step::End { lost } => {
                 reading = false;
-                handle_end(signalling, role)?;
+                handle_end(signalling, role, lost)?;
             }
         }
     }
@@ -107,10 +107,11 @@ async fn negotiate(
     }
 }
 
-/// The remote says no more. To an offer that is an answer too.
-fn handle_end(signalling: &mut Signalling, role: Role) -> Result<(), Error> {
+/// The remote says no more, or its connection is `lost`. If it ends what follows an offer, that is an answer too.
+fn handle_end(signalling: &mut Signalling, role: Role, lost: bool) -> Result<(), Error> {
     match (signalling.handle_end(), role) {
         (Ok(()), _) => Ok(()),
+        (Err(_), _) if lost => Err(Error::NoCircuit("it is lost".to_owned())),
         (Err(_), Role::Caller) => Err(Error::Refused),
         (Err(error), Role::Answerer) => Err(error.into()),
     }
@@ -120,8 +121,10 @@ enum Step {
     Change(Change),
     /// So many bytes came.
     Read(usize),
-    /// None will come.
-    End,
+    /// None will come. Whether the connection is lost is known of multiplexers that tell.
+    End {
+        lost: bool,
+    },
 }
 
 fn poll_step(
@@ -139,9 +142,10 @@ fn poll_step(
         return Poll::Pending;
     }
     Pin::new(stream).poll_read(cx, buffer).map(|read| match read {
-        Ok(length) if length > 0 => Step::Read(length),
         // A stream that broke says no more than one that ended: what was said may be enough.
-        Ok(_) | Err(_) => Step::End,
+        Ok(0) => Step::End { lost: false },
+        Ok(length) => Step::Read(length),
+        Err(error) => Step::End { lost: error.kind() == io::ErrorKind::ConnectionAborted },
     })
 }
 
@@ -169,7 +173,7 @@ async fn obey(connection: &PeerConnection, signalling: &mut Signalling, order: O
     Ok(())
 }
 
-async fn transmit(stream: &mut Stream, signalling: &mut Signalling) -> std::io::Result<()> {
+async fn transmit(stream: &mut Stream, signalling: &mut Signalling) -> io::Result<()> {
     let mut sent = false;
     while let Some(frame) = signalling.poll_transmit() {
         stream.write_all(&frame).await?;
