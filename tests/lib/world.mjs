@@ -14,8 +14,10 @@ export class World {
   #sites = []
   #endings = []
 
-  constructor (title) {
+  /** @param {'chromium' | 'firefox'} [browser] whose pages open unless a visit names another */
+  constructor (title, browser = 'chromium') {
     this.title = title
+    this.browser = browser
   }
 
   /** Starts one relay. */
@@ -41,7 +43,7 @@ export class World {
 
   /** Opens `url` as a new visitor. */
   async visit (url, options) {
-    const page = await openPage(url, options)
+    const page = await openPage(url, { browser: this.browser, ...options })
     this.pages.push(page)
     return page
   }
