@@ -1,7 +1,7 @@
 /** Streams between pages through a relay: whole, half-closed, held back by a slow reader, aborted, refused. */
 import assert from 'node:assert/strict'
 import { echoPair } from '../lib/echo.mjs'
-import { story } from '../lib/story.mjs'
+import { EVERY_BROWSER, story } from '../lib/story.mjs'
 
 story('a megabyte comes back whole through half-closed streams', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -30,7 +30,7 @@ story('a megabyte comes back whole through half-closed streams', async (world) =
     return new TextDecoder().decode(await story.readAll(stream.readable))
   })
   assert.equal(answered, 'last words')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('a handler learns who calls; many streams run side by side', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -92,7 +92,7 @@ story('a reader who does not read makes the writer wait, and loses nothing', asy
     guest.evaluate(() => story.sha256(globalThis.sent))
   ])
   assert.equal(received, sent)
-}, { ms: 120_000 })
+}, { ms: 120_000, browsers: EVERY_BROWSER })
 
 story('an aborted stream ends on the other side with STREAM_RESET', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -137,7 +137,7 @@ story('an aborted stream ends on the other side with STREAM_RESET', async (world
     return Promise.all(globalThis.ends)
   })
   assert.equal(end.code, 'STREAM_RESET')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('a handler that throws resets its stream and harms nothing else', async (world) => {
   const { guest, provider } = await echoPair(world)

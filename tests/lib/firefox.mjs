@@ -6,12 +6,6 @@
 import puppeteer from 'puppeteer-core'
 import { firefox } from './workspace.mjs'
 
-/**
- * What a test's Firefox is told. ICE leaves out loopback addresses unless it is asked for them, and relays of tests stand
- * nowhere else.
- */
-const PREFERENCES = { 'media.peerconnection.ice.loopback': true }
-
 /** What Firefox writes about a socket that meets a dead relay. It arrives like an uncaught error, and no script made it. */
 const OF_SOCKETS = /^(Firefox can’t establish a connection to the server at|The connection to) wss?:/
 
@@ -20,7 +14,6 @@ export function launch () {
     browser: 'firefox',
     executablePath: firefox(),
     headless: true,
-    extraPrefsFirefox: PREFERENCES,
     protocolTimeout: 120_000
   })
 }
@@ -46,6 +39,7 @@ class FirefoxPage {
   #page
   #context
   #contextIsOwn
+  #ended
 
   constructor (page, context, contextIsOwn) {
     this.#page = page
@@ -60,8 +54,12 @@ class FirefoxPage {
   bringToFront () { return this.#page.bringToFront() }
   evaluate (action, argument) { return this.#page.evaluate(action, argument) }
   screenshot ({ path, fullPage }) { return this.#page.screenshot({ path, fullPage }) }
-  close () { return this.#page.close() }
-  end () { return this.#contextIsOwn ? this.#context.close() : this.#page.close() }
+  async close () { if (!this.#page.isClosed()) await this.#page.close() }
+
+  end () {
+    this.#ended ??= this.#contextIsOwn ? this.#context.close() : this.close()
+    return this.#ended
+  }
 
   waitForFunction (condition, argument, { timeout, polling } = {}) {
     // Frames are not painted in pages that nobody looks at.
