@@ -1,6 +1,7 @@
 /** Streams between pages through a relay: whole, half-closed, held back by a slow reader, aborted, refused. */
 import assert from 'node:assert/strict'
 import { echoPair } from '../lib/echo.mjs'
+import { arrivesWhole, serveSlowly, writeUntilItWaits } from '../lib/slow.mjs'
 import { EVERY_BROWSER, story } from '../lib/story.mjs'
 
 story('a megabyte comes back whole through half-closed streams', async (world) => {
@@ -52,46 +53,10 @@ story('a handler learns who calls; many streams run side by side', async (world)
 
 story('a reader who does not read makes the writer wait, and loses nothing', async (world) => {
   const { guest, provider } = await echoPair(world)
-  await provider.evaluate(() => {
-    globalThis.start = new Promise((resolve) => { globalThis.startReading = resolve })
-    globalThis.drained = new Promise((resolve) => {
-      node.handle('slow', async (stream) => {
-        await globalThis.start
-        resolve(await story.sha256(await story.readAll(stream.readable)))
-        await stream.writable.close()
-      })
-    })
-    return node.provide({ name: 'slow' })
-  })
-  const taken = await guest.evaluate(async () => {
-    globalThis.sent = story.pattern(32 * 1_048_576)
-    const stream = await node.open('slow')
-    globalThis.writer = stream.writable.getWriter()
-    globalThis.at = 0
-    globalThis.writeAll = async () => {
-      while (globalThis.at < sent.length) {
-        await writer.ready
-        await writer.write(sent.subarray(at, at + 65_536))
-        globalThis.at += 65_536
-      }
-      await writer.close()
-    }
-    globalThis.writing = globalThis.writeAll()
-    // The writer stands still: nothing was taken for a whole second.
-    for (let before = -1; before !== globalThis.at;) {
-      before = globalThis.at
-      await new Promise((resolve) => setTimeout(resolve, 1_000))
-    }
-    return globalThis.at
-  })
+  await serveSlowly(provider)
+  const { taken } = await writeUntilItWaits(guest, 32 * 1_048_576)
   assert.ok(taken < 8 * 1_048_576, `${taken} bytes were taken for a reader who does not read`)
-  await provider.evaluate(() => globalThis.startReading())
-  await guest.evaluate(() => globalThis.writing)
-  const [received, sent] = await Promise.all([
-    provider.evaluate(() => globalThis.drained),
-    guest.evaluate(() => story.sha256(globalThis.sent))
-  ])
-  assert.equal(received, sent)
+  assert.ok(await arrivesWhole(provider, guest))
 }, { ms: 120_000, browsers: EVERY_BROWSER })
 
 story('an aborted stream ends on the other side with STREAM_RESET', async (world) => {

@@ -4,5 +4,8 @@ import * as tools from './js-libp2p.mjs'
 import { concat, frame, valuesOf } from './protobuf.mjs'
 import { bundle, newIdentity, signedRecord } from './records.mjs'
 import * as streams from './service-stream.mjs'
+import * as signalling from './signalling.mjs'
 
-globalThis.js = { ...tools, ...streams, concat, frame, valuesOf, bundle, newIdentity, signedRecord, webRTC, webRTCDirect }
+globalThis.js = {
+  ...tools, ...streams, ...signalling, concat, frame, valuesOf, bundle, newIdentity, signedRecord, webRTC, webRTCDirect
+}

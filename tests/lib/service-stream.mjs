@@ -3,7 +3,7 @@
  * Node.js and, bundled, in a page.
  */
 import { concat, field, frame, readVarint, utf8, valuesOf } from './protobuf.mjs'
-import { openStream } from './js-libp2p.mjs'
+import { openStream, serveProtocol } from './js-libp2p.mjs'
 
 /** Reads frames and bytes from a js-libp2p stream. */
 export class StreamReader {
@@ -83,4 +83,14 @@ export async function askService (node, address, name, text, options) {
   stream.send(utf8(text))
   await stream.close()
   return new TextDecoder().decode(await reader.all())
+}
+
+/** Serves every name: each stream is accepted, and `answer` is given it with its name and its reader. */
+export async function serveServices (node, answer, { network = 'main' } = {}) {
+  await serveProtocol(node, `/openred/${network}/stream/1.0.0`, async (stream) => {
+    const reader = new StreamReader(stream)
+    const [name] = valuesOf(await reader.frame(), 1)
+    stream.send(frame(new Uint8Array()))
+    await answer({ name: new TextDecoder().decode(name), stream, reader })
+  })
 }

@@ -51,15 +51,19 @@ export async function listen (page, relay) {
   return { address: circuit.replace('/p2p-circuit/', '/p2p-circuit/webrtc/'), circuit, peer }
 }
 
-/** A page with js-libp2p in it that makes no use of STUN: `node`, and everything else as `js`. */
-export async function jsPage (world, { listen = [] } = {}) {
+/**
+ * A page with js-libp2p in it that makes no use of STUN: `node`, and everything else as `js`. With `byHand` it leaves
+ * signalling to the story.
+ */
+export async function jsPage (world, { listen = [], byHand = false } = {}) {
   world.jsSite ??= await world.site({ pages: await jsLibp2pPages() })
   const page = await world.visit(world.jsSite.url, { init: remember })
   await page.waitForFunction(() => globalThis.js !== undefined)
-  await page.evaluate(async (listen) => {
-    const transports = [js.webRTC({ rtcConfiguration: { iceServers: [] } }), js.webRTCDirect()]
+  await page.evaluate(async ({ listen, byHand }) => {
+    const transports = [js.webRTCDirect()]
+    if (!byHand) transports.push(js.webRTC({ rtcConfiguration: { iceServers: [] } }))
     globalThis.node = await js.createNode({ transports, listen })
-  }, listen)
+  }, { listen, byHand })
   return page
 }
 

@@ -30,6 +30,20 @@ function slowAnswer () {
   }
 }
 
+/** The same for a caller: the answer of a page, which is its second after the relay's, is applied once `goOn()` is called. */
+function slowAcceptance () {
+  const { setRemoteDescription } = RTCPeerConnection.prototype
+  let answers = 0
+  RTCPeerConnection.prototype.setRemoteDescription = async function (description) {
+    answers += 1
+    if (answers === 2) {
+      globalThis.accepting = true
+      await new Promise((resolve) => { globalThis.goOn = resolve })
+    }
+    return setRemoteDescription.call(this, description)
+  }
+}
+
 story('two pages connect, and the circuit is not needed any more', async (world) => {
   const { caller, listener, own, ms } = await connected(world)
   console.log(`dial with circuit ${ms.toFixed(0)} ms`)
@@ -207,6 +221,19 @@ story('a relay that dies while two pages are talking about their connection', as
   const again = await listen(listener, relay)
   assert.equal(await caller.evaluate((address) => node.dial(address), again.address), peer)
 }, { ms: 90_000 })
+
+story('a negotiation outlives its circuit', async (world) => {
+  const relay = await world.relay()
+  const caller = await rigPage(world, { init: slowAcceptance })
+  const listener = await rigPage(world)
+  const { address, peer } = await listen(listener, relay)
+  const dialled = caller.evaluate((address) => story.outcome(() => node.dial(address)), address)
+  await caller.waitForFunction(() => globalThis.accepting === true, undefined, { polling: 20 })
+  await caller.evaluate((peer) => node.closeConnections(peer, true), peer)
+  await noted(caller, `closed ${peer} by us`)
+  await caller.evaluate(() => globalThis.goOn())
+  assert.equal((await dialled).value, peer)
+})
 
 story('a page that goes away while it connects', async (world) => {
   const relay = await world.relay()

@@ -17,6 +17,8 @@ export interface RawOptions {
   secure: boolean
   /** Private addresses of others are never dialled by themselves. */
   publicPage: boolean
+  /** Peers are reached through relays only. */
+  relayedOnly: boolean
 }
 
 export type RawOffer = OfferPatch & { name: string }
@@ -53,8 +55,10 @@ export interface RawNode {
   stats(): Omit<Stats, 'warm'>
   /** Of a peer, or of the latest find of a service. */
   explain(target: string): Explanation
-  /** Tries at once whatever waits for its turn. */
+  /** Tries at once whatever waits for its turn, and makes sure that links live. */
   wake(): Promise<void>
+  /** The browser has no network; the node is offline until `wake`. */
+  networkGone(): Promise<void>
   cancel(op: number): void
   close(): Promise<void>
 }

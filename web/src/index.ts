@@ -19,6 +19,7 @@ export type {
   Layer,
   LayerReport,
   NodeEvent,
+  NotDirect,
   Offer,
   OfferPatch,
   OpenOptions,

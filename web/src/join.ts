@@ -122,7 +122,14 @@ function prepare(checked: CheckedJoin, events: EventHub, timings: JoinTimings): 
 function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[], memory: Memory): RawOptions {
   const page = pageUrl()
   const lists = checked.relayLists
-  const options: RawOptions = { relays, lists, identity: identity.bytes, secure: isSecure(page), publicPage: isPublic(page) }
+  const options: RawOptions = {
+    relays,
+    lists,
+    identity: identity.bytes,
+    secure: isSecure(page),
+    publicPage: isPublic(page),
+    relayedOnly: checked.paths === 'relayed',
+  }
   if (checked.network !== undefined) options.network = checked.network
   if (memory.bytes !== undefined) options.memory = memory.bytes
   return options

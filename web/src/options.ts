@@ -21,6 +21,7 @@ export interface CheckedJoin {
   relays: string[] | undefined
   relayLists: string[]
   memory: 'kept' | 'none'
+  paths: 'best' | 'relayed'
   network: string | undefined
   identity: 'ephemeral' | 'persistent' | Uint8Array
   timeout: number
@@ -30,8 +31,8 @@ export interface CheckedJoin {
 }
 
 export function checkJoin(options: JoinOptions): CheckedJoin {
-  known('join', options, ['relays', 'relayLists', 'network', 'identity', 'memory', 'timeout', 'signal', 'onEvent', 'wasm'])
-  const { relays, relayLists = [], network, identity = 'ephemeral', memory = 'kept', onEvent } = options
+  known('join', options, ['relays', 'relayLists', 'network', 'identity', 'memory', 'paths', 'timeout', 'signal', 'onEvent', 'wasm'])
+  const { relays, relayLists = [], network, identity = 'ephemeral', memory = 'kept', paths = 'best', onEvent } = options
   if (relays !== undefined) {
     strings('relays', relays)
     if (relays.length === 0) throw invalid('relays', relays, 'at least one address, or nothing at all for the default')
@@ -39,6 +40,7 @@ export function checkJoin(options: JoinOptions): CheckedJoin {
   const wrong = strings('relayLists', relayLists).find((url) => !/^https?:\/\/[^/]/.test(url))
   if (wrong !== undefined) throw invalid('relayLists', wrong, 'an array of http or https URLs')
   if (memory !== 'kept' && memory !== 'none') throw invalid('memory', memory, "'kept' or 'none'")
+  if (paths !== 'best' && paths !== 'relayed') throw invalid('paths', paths, "'best' or 'relayed'")
   if (network !== undefined && !(typeof network === 'string' && /^[a-z0-9-]{1,32}$/.test(network))) {
     throw invalid('network', network, '1 to 32 of the characters a-z, 0-9 and -')
   }
@@ -50,6 +52,7 @@ export function checkJoin(options: JoinOptions): CheckedJoin {
     relays: relays && [...relays],
     relayLists: [...relayLists],
     memory,
+    paths,
     network,
     identity,
     timeout: duration('timeout', options.timeout) ?? DEFAULT_TIMEOUT_MS,

@@ -107,6 +107,12 @@ export interface JoinOptions extends CallOptions {
    * is read or kept.
    */
   memory?: 'kept' | 'none' | undefined
+  /**
+   * How peers are reached. `'best'` (default): through a relay at first, and directly (WebRTC) as soon as that works; each side
+   * of a direct connection learns the other's network address. `'relayed'`: through relays only, so that peers do not learn this
+   * node's address; relays do.
+   */
+  paths?: 'best' | 'relayed' | undefined
   /** How long joining may take in all, in ms. Default 10 000. */
   timeout?: number | undefined
   /** Called with every event of the node's life from its first moment on, also before `join` resolves. */
@@ -280,6 +286,23 @@ export interface Explanation {
   code: string
   /** The same in a sentence. */
   reason: string
+  /** Of a peer that is reached through a relay, or could not be reached lately: why not directly. */
+  notDirect?: NotDirect
   /** Of a service: what each layer did. */
   layers?: LayerReport[]
+}
+
+/** Why there is no direct path to a peer. */
+export interface NotDirect {
+  /**
+   * `RELAYED_ONLY`: this node has chosen relayed paths only. `WEBRTC_OFF`: there is no WebRTC here. `WEBRTC_OFF_THERE`: the peer
+   * does not take direct connections. `UNUSED`: no stream runs to it. `TRYING`: one of the two is trying. `QUOTA`: the page has
+   * no WebRTC connections left for it. `ICE_FAILED`: no pair of addresses worked. `UDP_BLOCKED`: UDP does not leave this place.
+   * `REFUSED`: the peer said no. `GONE`: the relayed connection ended meanwhile, or no relay leads to the peer any more. `LOST`: a
+   * direct connection stood and was lost. `BUSY`: too many attempts are under way here. `TIMEOUT`: it took too long.
+   * `FAILED`: anything else. `NO_COMMON_RELAY`: the peer's relays cannot be dialled from here.
+   */
+  code: string
+  /** The same in a sentence. */
+  reason: string
 }

@@ -11,9 +11,16 @@ test('a node joins, tells who it is, and closes', async () => {
   assert.equal(raw.options.network, 'test')
   assert.equal(raw.options.secure, false)
   assert.equal(raw.options.publicPage, false)
+  assert.equal(raw.options.relayedOnly, false)
   await node.close()
   assert.ok(raw.closed)
   assert.deepEqual(node.status, { state: 'closed' })
+})
+
+test('relayed paths can be chosen', async () => {
+  const node = await join({ paths: 'relayed' })
+  assert.equal(fake.nodes.at(-1).options.relayedOnly, true)
+  await node.close()
 })
 
 test('an exported identity is the same node again', async () => {
@@ -48,6 +55,7 @@ test('options that cannot be meant are refused with their name and value', async
     [{ relayLists: 'https://x.example' }, /relayLists is "https:\/\/x.example"/],
     [{ relayLists: ['x.example/list'] }, /relayLists is "x.example\/list"; it must be an array of http or https URLs/],
     [{ memory: 'all' }, /memory is "all"; it must be 'kept' or 'none'/],
+    [{ paths: 'direct' }, /paths is "direct"; it must be 'best' or 'relayed'/],
     [{ timeout: 0 }, /timeout is 0/],
     [{ timeout: Number.NaN }, /timeout is NaN/],
     [{ timeout: 2 ** 31 }, /timeout is 2147483648/],

@@ -3,6 +3,7 @@
 //! A relay can be written as a URL (what stands in a browser's address bar), as a multiaddr, or as `host:port`.
 //! [`RelayAddress`] turns each into the multiaddr that is dialled. Nothing is resolved or dialled here.
 
+pub(crate) mod origin;
 mod text;
 
 use std::{
@@ -72,6 +73,21 @@ impl fmt::Display for RelayAddress {
 pub fn is_relayed(address: &Multiaddr) -> bool {
     let last = address.iter().filter(|protocol| matches!(protocol, Protocol::P2pCircuit | Protocol::WebRTC)).last();
     last == Some(Protocol::P2pCircuit)
+}
+
+/// Whether the address is that of a direct path which is agreed on through a relay: `<relay>/p2p-circuit/webrtc`.
+pub fn is_signalled(address: &Multiaddr) -> bool {
+    address.iter().any(|protocol| matches!(protocol, Protocol::WebRTC))
+}
+
+/// The address of the relay in one that leads behind it, up to the circuit; the whole of any other.
+pub(crate) fn until_circuit(address: &Multiaddr) -> Multiaddr {
+    address.iter().take_while(|protocol| !matches!(protocol, Protocol::P2pCircuit)).collect()
+}
+
+/// The address of a direct path that is agreed on over this circuit; the circuit's address may end in its peer or not.
+pub fn signalled_over(circuit: &Multiaddr) -> Multiaddr {
+    until_circuit(circuit).with(Protocol::P2pCircuit).with(Protocol::WebRTC)
 }
 
 /// Whether the address only means something near the machine it is used on: loopback, private and link-local addresses,

@@ -121,6 +121,22 @@ pub enum Input {
         /// The relay.
         relay: PeerId,
     },
+    /// A direct path that another peer asked for, by signalling on a relayed connection, did not come about.
+    OfferFailed {
+        /// Who asked.
+        peer: PeerId,
+        /// What went wrong.
+        why: DirectFailure,
+        /// The same in words.
+        reason: String,
+    },
+    /// How many WebRTC connections the platform has made in its life, for this node or others; told whenever it changed.
+    PeerConnections {
+        /// The number.
+        made: u32,
+    },
+    /// The platform says that it has no network. When it has one again, [`Machine::wake`](crate::Machine::wake) is called.
+    NetworkGone,
     /// A reservation was refused, could not be asked for, or ended.
     ReservationLost {
         /// The relay.
@@ -210,6 +226,13 @@ pub enum DialFailure {
     },
     /// No transport of this platform can dial any of the addresses.
     Unsupported,
+    /// The dial of a `/webrtc` address did not lead to a direct path.
+    NotDirect {
+        /// What went wrong.
+        why: DirectFailure,
+        /// The same in words.
+        reason: String,
+    },
     /// The attempt failed on the way.
     Failed(String),
 }
@@ -222,7 +245,41 @@ impl std::fmt::Display for DialFailure {
                 write!(f, "{obtained} answered in place of the peer that the address names")
             }
             DialFailure::Unsupported => f.write_str("no transport of this platform can dial the address"),
-            DialFailure::Failed(reason) => f.write_str(reason),
+            DialFailure::NotDirect { reason, .. } | DialFailure::Failed(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// Why there is no direct path to a peer that is reached through a relay, as far as the shell can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectFailure {
+    /// Both sides named their addresses, and no pair of them worked.
+    Ice,
+    /// The same, and no STUN server that was asked has answered: UDP does not leave this place.
+    UdpBlocked,
+    /// The platform cannot, or may not.
+    Unsupported,
+    /// The peer does not speak the signalling protocol, broke it, or said no.
+    Refused,
+    /// The relayed connection ended before everything was said.
+    Gone,
+    /// Too many attempts are under way here.
+    Busy,
+    /// It took too long, and nothing is known of the reason.
+    Timeout,
+}
+
+impl DirectFailure {
+    /// The stable code by which an [`Explanation`](crate::Explanation) names it.
+    pub fn code(self) -> &'static str {
+        match self {
+            DirectFailure::Ice => "ICE_FAILED",
+            DirectFailure::UdpBlocked => "UDP_BLOCKED",
+            DirectFailure::Unsupported => "WEBRTC_OFF",
+            DirectFailure::Refused => "REFUSED",
+            DirectFailure::Gone => "GONE",
+            DirectFailure::Busy => "BUSY",
+            DirectFailure::Timeout => "TIMEOUT",
         }
     }
 }
@@ -236,7 +293,8 @@ pub enum Output {
         dial: DialId,
         /// The peer that must answer.
         peer: Option<PeerId>,
-        /// At least one address, without the final `/p2p` except behind `/p2p-circuit`.
+        /// At least one address, without the final `/p2p` except behind `/p2p-circuit`. One that ends in
+        /// `/p2p-circuit/webrtc/p2p/<peer>` is dialled alone, and only while a relayed connection to the peer stands.
         addresses: Vec<Multiaddr>,
     },
     /// Give up a dial; no input follows.
@@ -249,6 +307,18 @@ pub enum Output {
         /// Which connection.
         connection: ConnectionId,
     },
+    /// Ping a connection at once, beside the pings that the shell sends by itself; [`Input::Ponged`] follows if it lives.
+    Ping {
+        /// The remote.
+        peer: PeerId,
+        /// Which connection.
+        connection: ConnectionId,
+    },
+    /// Use these STUN servers for direct paths from here on, in the place of those named before.
+    StunServers(
+        /// URLs `stun:<host>:<port>`, at most [`MAX_STUN_SERVERS`](crate::MAX_STUN_SERVERS).
+        Vec<String>,
+    ),
     /// Ask a connected relay for a reservation; [`Input::Reserved`] or [`Input::ReservationLost`] follows.
     Reserve {
         /// The relay.
@@ -374,6 +444,8 @@ pub enum Timer {
     Open,
     /// A link has not been heard for too long.
     Link,
+    /// A direct path is to be tried, or relays are to be asked for what that takes.
+    Ladder,
     /// Something stored for others expires.
     Store,
     /// What was learned is to be kept for the next life, or is out of date.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use multiaddr::Multiaddr;
 
 use crate::{
-    address::{RelayAddress, is_private},
+    address::{RelayAddress, is_private, is_signalled, until_circuit},
     bootstrap::BootstrapList,
     cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
@@ -58,6 +58,19 @@ pub struct Config {
     /// a client's 8 s let streams through a silent relay end within the 10 s that users are promised; a relay's 20 s are
     /// almost three intervals, and leave ten seconds of the thirty in which churn is to be mended.
     pub link_silence: Duration,
+    /// Whether the platform makes direct paths between pages (WebRTC): endpoints that say so are announced, and direct paths
+    /// are sought to peers that speak its signalling.
+    pub webrtc: bool,
+    /// Whether the application wants relayed paths only, so that peers do not learn this node's address.
+    pub relayed_only: bool,
+    /// Time for one direct attempt. It must be longer than the shell's own limit, which tells the reason; ICE needs a second
+    /// or two where it works, and browsers give it up after some fifteen.
+    pub direct_attempt: Duration,
+    /// First and longest delay between two direct attempts at the same peer. What failed once, by a firewall as a rule, fails
+    /// again, and each attempt costs one of [`Config::peer_connections`]; guesses.
+    pub direct_backoff: (Duration, Duration),
+    /// What the platform's WebRTC connections are spent on.
+    pub peer_connections: PeerConnections,
     /// How often the neighbourhood of the own position is looked up again when nothing changes.
     pub refresh: Duration,
     /// How often a server asks one of its twenty neighbours, in turn, whether it is there: some 3 kB each. A second shows
@@ -84,6 +97,29 @@ pub struct Config {
     pub query: QueryConfig,
     /// Limits of what is stored for others.
     pub store: StoreConfig,
+}
+
+/// What a page's WebRTC connections are spent on. Chromium gives a page 500 in its life, and counts those that have ended
+/// and those that failed. Each mark is a number of connections made so far, whatever they were made for, since several nodes
+/// of one page spend from the same number; a use ends at its mark, so what lies above it is kept for the uses that end later.
+#[derive(Clone, Debug)]
+pub struct PeerConnections {
+    /// Up to here a relay that was reached by other means is dialled by WebRTC-direct as well. WebSockets cost nothing, so this
+    /// only pays where they have come to be blocked; a guess.
+    pub spare_relays: u32,
+    /// Up to here every peer in use is worth a direct attempt: half of what a page has.
+    pub upgrades: u32,
+    /// Up to here the most valuable ones are: those whose streams have run for a while.
+    pub valuable: u32,
+    /// Up to here the shell answers the offers of others, so that they cannot use up what the page needs itself. The rest, a
+    /// fifth, is for relays that are reached by WebRTC-direct alone.
+    pub offers: u32,
+}
+
+impl Default for PeerConnections {
+    fn default() -> Self {
+        Self { spare_relays: 50, upgrades: 250, valuable: 350, offers: 400 }
+    }
 }
 
 /// What a node is to others.
@@ -124,6 +160,11 @@ impl Config {
             request_timeout: Duration::from_secs(10),
             open_attempt: Duration::from_millis(2500),
             link_silence: Duration::from_secs(if relay { 20 } else { 8 }),
+            webrtc: false,
+            relayed_only: false,
+            direct_attempt: Duration::from_secs(20),
+            direct_backoff: (Duration::from_secs(15), Duration::from_secs(600)),
+            peer_connections: PeerConnections::default(),
             refresh: Duration::from_secs(300),
             watch: Duration::from_secs(1),
             repair_rate: 200,
@@ -138,8 +179,16 @@ impl Config {
         }
     }
 
-    /// Whether this node dials an address that it learned from another peer.
+    /// Whether this node makes direct paths through its relays, and lets others make them: the platform can, and the
+    /// application has not chosen [`Config::relayed_only`]. The shell listens for offers if so.
+    pub fn goes_direct(&self) -> bool {
+        self.webrtc && !self.relayed_only && self.role == Role::Client
+    }
+
+    /// Whether this node dials an address that it learned from another peer. A path behind a relay counts by the relay.
     pub(crate) fn may_dial(&self, address: &Multiaddr) -> bool {
-        (self.dial_private || !is_private(address)) && (self.can_dial)(address)
+        let direct = is_signalled(address);
+        let relay = if direct { until_circuit(address) } else { address.clone() };
+        (self.dial_private || !is_private(address)) && (!direct || self.goes_direct()) && (self.can_dial)(&relay)
     }
 }

@@ -7,7 +7,6 @@ use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
-    address::is_relayed,
     boundary::{ConnectionId, DialId, OpId, Outcome, Output},
     cache::Cache,
     config::Config,
@@ -89,12 +88,32 @@ impl Context<'_> {
                 dialable.push(address);
             }
         }
+        self.spare(Some(peer), &mut dialable);
         dialable.truncate(MAX_DIAL_ADDRESSES);
         if peer == self.local || dialable.is_empty() {
             return None;
         }
-        let dial = self.links.dial(Some(peer), self.after(self.config.dial_timeout))?;
+        let dial = self.links.dial(Some(peer), self.now.elapsed, self.config.dial_timeout)?;
         self.outputs.push_back(Output::Dial { dial, peer: Some(peer), addresses: dialable });
+        Some(dial)
+    }
+
+    /// Leaves WebRTC-direct out of a dial, if the page has spent much and the peer is known to be reached by other means.
+    pub(crate) fn spare(&self, peer: Option<PeerId>, addresses: &mut Vec<Multiaddr>) {
+        let direct = |address: &Multiaddr| address.iter().any(|protocol| protocol == Protocol::WebRTCDirect);
+        let known = peer.and_then(|peer| self.cache.peers.get(&peer)).filter(|known| known.proven);
+        let otherwise = known.and_then(|known| known.addresses.first()).is_some_and(|proven| !direct(proven));
+        let spent = self.links.connections_made >= self.config.peer_connections.spare_relays;
+        if spent && otherwise && !addresses.iter().all(direct) {
+            addresses.retain(|address| !direct(address));
+        }
+    }
+
+    /// Dials a peer at the address of a direct path, beside the relayed link over which it is agreed on.
+    pub(crate) fn dial_direct(&mut self, peer: PeerId, address: Multiaddr) -> Option<DialId> {
+        let dial = self.links.dial_beside(peer, self.now.elapsed, self.config.direct_attempt)?;
+        let addresses = vec![complete(&address, peer)];
+        self.outputs.push_back(Output::Dial { dial, peer: Some(peer), addresses });
         Some(dial)
     }
 }
@@ -116,7 +135,8 @@ pub(crate) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
 fn complete(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     let mut address = address.clone();
     let ends_in_peer = matches!(address.iter().last(), Some(Protocol::P2p(_)));
-    match (is_relayed(&address), ends_in_peer) {
+    let behind = address.iter().any(|protocol| protocol == Protocol::P2pCircuit);
+    match (behind, ends_in_peer) {
         (true, false) => address.push(Protocol::P2p(peer)),
         (false, true) => drop(address.pop()),
         _ => {}

@@ -229,7 +229,7 @@ impl Join {
             DialFailure::Myself => attempt.stage = Stage::Myself,
             DialFailure::Unsupported => attempt.fail(cx, "UNSUPPORTED", failure.to_string()),
             DialFailure::WrongPeer { .. } => attempt.fail(cx, "INVALID_ADDRESS", failure.to_string()),
-            DialFailure::Failed(_) => attempt.fail(cx, "NO_RELAY", failure.to_string()),
+            DialFailure::NotDirect { .. } | DialFailure::Failed(_) => attempt.fail(cx, "NO_RELAY", failure.to_string()),
         }
     }
 

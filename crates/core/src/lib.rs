@@ -33,6 +33,7 @@ mod config;
 mod context;
 mod hearsay;
 mod join;
+mod ladder;
 mod links;
 mod machine;
 mod orders;
@@ -57,10 +58,11 @@ pub mod time;
 pub mod wire;
 
 pub use boundary::{
-    ConnectionId, DialFailure, DialId, FetchId, InboundId, Input, OpId, OpenId, Outcome, Output, RegistrationId,
-    RequestId, Response, Timer,
+    ConnectionId, DialFailure, DialId, DirectFailure, FetchId, InboundId, Input, OpId, OpenId, Outcome, Output,
+    RegistrationId, RequestId, Response, Timer,
 };
-pub use config::{Config, Role};
+pub use config::{Config, PeerConnections, Role};
 pub use error::Error;
-pub use machine::{Explanation, Machine, PeerInfo, Stats};
+pub use ladder::MAX_STUN_SERVERS;
+pub use machine::{Explanation, Machine, NotDirect, PeerInfo, Stats};
 pub use time::Now;

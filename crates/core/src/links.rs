@@ -1,7 +1,8 @@
 //! The connections of this node, the dials under way, and what is known of the peers at the other end.
 //!
 //! A *link* is one hop between two nodes. Several links may lead to the same peer, direct and relayed; [`Links::best`]
-//! says which one a new request takes: direct before relayed, then the one whose last ping came back, then the youngest.
+//! says which one a new request takes: one whose last ping came back before one that is silent, direct before relayed, then
+//! the youngest. A direct path that was agreed on through a relay counts behind that until the first ping came back on it.
 //! Peers without a link are forgotten here; the routing table and the records remember addresses.
 //!
 //! Bounds: the shell refuses connections beyond its limit, so maps here are as large as that limit at most; dials are
@@ -13,6 +14,7 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
+    address::is_signalled,
     boundary::{ConnectionId, DialId, FetchId},
     dht::patience::Estimate,
     event::Path,
@@ -44,6 +46,8 @@ pub(crate) struct Link {
     silent: bool,
     /// When the last ping came back; none before the first, since not every peer answers pings.
     heard: Option<Duration>,
+    /// What the last ping took.
+    pub(crate) rtt: Option<Duration>,
 }
 
 /// What a connected peer has told.
@@ -64,6 +68,8 @@ pub(crate) struct Peer {
     pub(crate) network: Option<String>,
     /// Whether it relays circuits for others.
     pub(crate) relay: bool,
+    /// Whether it agrees on direct paths over relayed links.
+    pub(crate) signals: bool,
     /// When a DHT request last went over its links, of either side.
     pub(crate) used: Duration,
     /// The addresses it claims.
@@ -75,6 +81,7 @@ pub(crate) struct Peer {
 pub(crate) struct Told {
     pub(crate) server: bool,
     pub(crate) relay: bool,
+    pub(crate) signals: bool,
     pub(crate) network: Option<String>,
     pub(crate) addresses: Vec<Multiaddr>,
 }
@@ -83,7 +90,16 @@ pub(crate) struct Told {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dial {
     pub(crate) peer: Option<PeerId>,
-    pub(crate) deadline: Duration,
+    pub(crate) since: Duration,
+    pub(crate) limit: Duration,
+    /// Whether it is for a direct path beside a relayed link: nobody who wants to be connected waits for that.
+    pub(crate) beside: bool,
+}
+
+impl Dial {
+    fn deadline(&self) -> Duration {
+        self.since + self.limit
+    }
 }
 
 /// See the module's documentation.
@@ -94,14 +110,46 @@ pub(crate) struct Links {
     dials: Map<DialId, Dial>,
     next_dial: u64,
     next_fetch: u64,
+    /// Peers to which a stream is being opened through a relay; the ladder takes them at once.
+    wanted: Set<PeerId>,
     /// No link was heard last before this time; it may be later.
     heard: Option<Duration>,
+    /// Until when links are being doubted already.
+    doubted_until: Duration,
     servers: usize,
+    /// WebRTC connections that the platform has made.
+    pub(crate) connections_made: u32,
 }
 
 impl Link {
     pub(crate) fn new(peer: PeerId, address: Multiaddr, path: Path, outbound: bool, since: Now) -> Self {
-        Self { peer, address, path, outbound, since, streams: None, released: false, silent: false, heard: None }
+        Self {
+            peer,
+            address,
+            path,
+            outbound,
+            since,
+            streams: None,
+            released: false,
+            silent: false,
+            heard: None,
+            rtt: None,
+        }
+    }
+
+    /// Whether a ping has come back on it.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Whether new streams take it: less is better. A direct path that was agreed on through a relay must have proven itself.
+    pub(crate) fn rank(&self) -> (bool, bool, u8) {
+        let rank = match self.path {
+            Path::Direct if self.heard.is_none() && is_signalled(&self.address) => 2,
+            Path::Direct => 0,
+            Path::Relayed => 1,
+        };
+        (self.released, self.silent, rank)
     }
 
     /// Whether it is believed dead.
@@ -165,19 +213,22 @@ impl Links {
         let known = self.peers.get_mut(peer)?;
         self.servers = self.servers + usize::from(told.server) - usize::from(known.server);
         known.identified = true;
-        (known.server, known.relay) = (told.server, told.relay);
+        (known.server, known.relay, known.signals) = (told.server, told.relay, told.signals);
         (known.network, known.addresses) = (told.network, told.addresses);
         Some(known.clone())
     }
 
-    pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, elapsed: Duration) {
-        let Some(link) = self.links.get_mut(&connection) else { return };
+    /// A ping came back; true if it is the first on this link.
+    pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, elapsed: Duration) -> bool {
+        let Some(link) = self.links.get_mut(&connection) else { return false };
+        let first = link.heard.is_none();
         link.silent = false;
-        link.heard = Some(elapsed);
+        (link.heard, link.rtt) = (Some(elapsed), Some(rtt));
         self.heard.get_or_insert(elapsed);
         let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
         Estimate::learn(&mut peer.pings, rtt);
         peer.rtt = peer.pings.map(|pings| pings.smoothed);
+        first
     }
 
     /// Links whose pings came back once and have not for `silence`.
@@ -192,6 +243,27 @@ impl Links {
     /// When [`Links::unheard`] may find one. It is asked after every fact, so it is a bound that is not always the least.
     pub(crate) fn next_silence(&self, silence: Duration) -> Option<Duration> {
         self.heard.map(|heard| heard + silence)
+    }
+
+    /// Gives links that were heard before no more than `patience` of their `silence` to be heard again. Which they are.
+    pub(crate) fn doubt(
+        &mut self,
+        elapsed: Duration,
+        silence: Duration,
+        patience: Duration,
+    ) -> Vec<(PeerId, ConnectionId)> {
+        if self.doubted_until > elapsed {
+            return Vec::new();
+        }
+        self.doubted_until = elapsed + patience;
+        let heard = (elapsed + patience).saturating_sub(silence);
+        let mut doubted = Vec::new();
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.heard.is_some() && !link.silent) {
+            link.heard = Some(heard);
+            doubted.push((link.peer, *id));
+        }
+        self.heard = self.heard.map(|_| heard);
+        doubted
     }
 
     /// Gives every link its whole time again.
@@ -231,10 +303,29 @@ impl Links {
             .flat_map(|peer| peer.links.iter())
             .filter_map(|id| self.links.get(id).map(|link| (*id, link)))
             .collect();
-        crate::map::sort_by_key(&mut links, |(id, link)| {
-            (link.released, link.silent, link.path, std::cmp::Reverse(*id))
-        });
+        crate::map::sort_by_key(&mut links, |(id, link)| (link.rank(), std::cmp::Reverse(*id)));
         links
+    }
+
+    pub(crate) fn get(&self, connection: ConnectionId) -> Option<&Link> {
+        self.links.get(&connection)
+    }
+
+    /// How a peer is reached best.
+    pub(crate) fn path_to(&self, peer: &PeerId) -> Option<Path> {
+        self.best(peer).map(|(_, link)| link.path)
+    }
+
+    /// A stream is being opened through a relay.
+    pub(crate) fn want(&mut self, peer: PeerId) {
+        self.wanted.insert(peer);
+    }
+
+    /// A peer to which a stream is being opened through a relay.
+    pub(crate) fn next_wanted(&mut self) -> Option<PeerId> {
+        let peer = self.wanted.iter().next().copied()?;
+        self.wanted.remove(&peer);
+        Some(peer)
     }
 
     pub(crate) fn best(&self, peer: &PeerId) -> Option<(ConnectionId, &Link)> {
@@ -246,13 +337,22 @@ impl Links {
     }
 
     /// Registers a dial to start; none if too many are under way.
-    pub(crate) fn dial(&mut self, peer: Option<PeerId>, deadline: Duration) -> Option<DialId> {
+    pub(crate) fn dial(&mut self, peer: Option<PeerId>, since: Duration, limit: Duration) -> Option<DialId> {
+        self.register(Dial { peer, since, limit, beside: false })
+    }
+
+    /// The same for a direct path beside a relayed link.
+    pub(crate) fn dial_beside(&mut self, peer: PeerId, since: Duration, limit: Duration) -> Option<DialId> {
+        self.register(Dial { peer: Some(peer), since, limit, beside: true })
+    }
+
+    fn register(&mut self, dial: Dial) -> Option<DialId> {
         if self.dials.len() >= MAX_DIALS {
             return None;
         }
         self.next_dial += 1;
         let id = DialId(self.next_dial);
-        self.dials.insert(id, Dial { peer, deadline });
+        self.dials.insert(id, dial);
         Some(id)
     }
 
@@ -267,21 +367,31 @@ impl Links {
         self.dials.remove(&dial)
     }
 
-    /// The dials of a peer that are under way.
+    /// The dials of a peer that are under way, but for those beside a link.
     pub(crate) fn dials_to(&self, peer: &PeerId) -> impl Iterator<Item = DialId> {
-        self.dials.iter().filter(move |(_, dial)| dial.peer == Some(*peer)).map(|(id, _)| *id)
+        self.dials.iter().filter(move |(_, dial)| dial.peer == Some(*peer) && !dial.beside).map(|(id, _)| *id)
     }
 
     pub(crate) fn is_dialling(&self, peer: &PeerId) -> bool {
-        self.dials.values().any(|dial| dial.peer == Some(*peer))
+        self.dials_to(peer).next().is_some()
     }
 
     /// Dials that have taken too long at `elapsed`.
     pub(crate) fn overdue(&self, elapsed: Duration) -> Vec<DialId> {
-        self.dials.iter().filter(|(_, dial)| dial.deadline <= elapsed).map(|(id, _)| *id).collect()
+        self.dials.iter().filter(|(_, dial)| dial.deadline() <= elapsed).map(|(id, _)| *id).collect()
+    }
+
+    /// Dials that began this long ago, but for those beside a link.
+    pub(crate) fn older(&self, elapsed: Duration, age: Duration) -> Vec<DialId> {
+        self.dials.iter().filter(|(_, dial)| !dial.beside && dial.since + age <= elapsed).map(|(id, _)| *id).collect()
+    }
+
+    /// How long a dial has been under way.
+    pub(crate) fn dial_age(&self, dial: DialId, elapsed: Duration) -> Option<Duration> {
+        self.dials.get(&dial).map(|dial| elapsed.saturating_sub(dial.since))
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.dials.values().map(|dial| dial.deadline).min()
+        self.dials.values().map(Dial::deadline).min()
     }
 }

@@ -19,6 +19,7 @@ use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 
 pub use self::look::{Explanation, PeerInfo, Stats};
+pub use crate::ladder::NotDirect;
 use crate::{
     bootstrap::Lists,
     boundary::{Output, Timer},
@@ -30,6 +31,7 @@ use crate::{
     event::{State, Status},
     find::Finds,
     join::Join,
+    ladder::Ladder,
     links::Links,
     open::Openings,
     orders::Orders,
@@ -57,6 +59,7 @@ pub struct Machine {
     lists: Lists,
     topology: Topology,
     reservations: Reservations,
+    ladder: Ladder,
     dht: Dht,
     publisher: Publisher,
     finds: Finds,
@@ -64,6 +67,8 @@ pub struct Machine {
     orders: Orders,
     /// The two clocks when they were last read.
     clock: Now,
+    /// Whether the platform says that it has no network.
+    offline: bool,
     /// Addresses known to lead to this node without a relay.
     public: Vec<Multiaddr>,
     status: Status,
@@ -86,12 +91,14 @@ impl Machine {
             lists: Lists::new(&config.lists, !config.relays.is_empty() || !config.bootstrap.is_empty(), now.elapsed),
             topology: Topology::default(),
             reservations: Reservations::default(),
+            ladder: Ladder::default(),
             dht: Dht::new(local, server, store),
             publisher: Publisher::new(keypair),
             finds: Finds::default(),
             openings: Openings::default(),
             orders: Orders::new(),
             clock: now,
+            offline: false,
             public: Vec::new(),
             status: Status { state: State::Joining, reason: None },
             stats: Stats::default(),
@@ -137,6 +144,7 @@ impl Machine {
             (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
             (self.links.next_silence(self.config.link_silence), Timer::Link),
+            (self.ladder.next_deadline().filter(|_| !closed), Timer::Ladder),
             (self.dht.next_expiry(), Timer::Store),
             (self.next_look_at_cache().filter(|_| !closed), Timer::Cache),
             (self.orders.values().map(|order| order.deadline).min(), Timer::Deadline),
@@ -217,6 +225,7 @@ impl Machine {
             lists: &mut self.lists,
             topology: &mut self.topology,
             reservations: &mut self.reservations,
+            ladder: &mut self.ladder,
             dht: &mut self.dht,
             publisher: &mut self.publisher,
             finds: &mut self.finds,
@@ -232,6 +241,7 @@ struct Parts<'a> {
     lists: &'a mut Lists,
     topology: &'a mut Topology,
     reservations: &'a mut Reservations,
+    ladder: &'a mut Ladder,
     dht: &'a mut Dht,
     publisher: &'a mut Publisher,
     finds: &'a mut Finds,

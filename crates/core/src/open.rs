@@ -19,12 +19,14 @@ use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
-    address::is_relayed,
+    address::{is_relayed, is_signalled},
     boundary::{ConnectionId, DialFailure, DialId, OpId, OpenId, Outcome, Output},
     context::{Connecting, Context},
     dht::{Dht, LookupId, Want, key::Key},
     error::Error,
+    event::Path,
     find::{Found, Layer},
+    ladder::NotDirect,
     map::{Map, Set},
     name::{ServiceName, ServiceTarget},
     record::Record,
@@ -33,6 +35,9 @@ use crate::{
 
 /// Relays through which one candidate is dialled at once; a node holds reservations at two or three.
 const MAX_RELAYS: usize = 8;
+
+/// Peers of whom is remembered why they could not be reached.
+const MAX_UNREACHED: usize = 64;
 
 /// One way to say where a stream should lead.
 #[derive(Clone, Debug)]
@@ -58,6 +63,8 @@ struct Candidate {
     /// Endpoints not dialled yet.
     endpoints: Vec<Multiaddr>,
     looked_up: bool,
+    /// Whether any of its addresses could be dialled from here.
+    dialled: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +108,8 @@ pub(crate) struct Openings {
     next_open: u64,
     /// Opens that want the network to be asked.
     again: VecDeque<(OpId, ServiceTarget)>,
+    /// Why the peers that could not be reached lately could not, the latest first.
+    unreached: VecDeque<(PeerId, NotDirect)>,
 }
 
 impl Openings {
@@ -113,6 +122,11 @@ impl Openings {
         let mut opening = Opening::new(target.name.clone(), VecDeque::new());
         opening.again = Some(target);
         self.openings.insert(op, opening);
+    }
+
+    /// Why a peer could not be reached when that was tried last.
+    pub(crate) fn unreached(&self, peer: &PeerId) -> Option<&NotDirect> {
+        self.unreached.iter().find(|(known, _)| known == peer).map(|(_, why)| why)
     }
 
     /// The next open whose providers have all failed and that wants the network to be asked; [`Openings::found`] follows.
@@ -130,7 +144,7 @@ impl Openings {
         peer: PeerId,
         endpoints: Vec<Multiaddr>,
     ) {
-        let candidate = Candidate { peer, sequence: 0, endpoints, looked_up: false };
+        let candidate = Candidate { peer, sequence: 0, endpoints, looked_up: false, dialled: false };
         let mut opening = Opening::new(name, VecDeque::from([candidate]));
         opening.since = cx.now.elapsed;
         self.openings.insert(op, opening);
@@ -159,6 +173,7 @@ impl Openings {
                 sequence: record.sequence,
                 endpoints: record.endpoints,
                 looked_up: false,
+                dialled: false,
             })
             .collect();
         if opening.candidates.is_empty() && opening.failures.is_empty() {
@@ -325,8 +340,12 @@ impl Openings {
                 opening.next(cx.now.elapsed);
                 continue;
             }
-            let link = cx.links.links_to(&peer).into_iter().map(|(id, _)| id).find(|id| !opening.tried.contains(id));
-            if let Some(connection) = link {
+            let links = cx.links.links_to(&peer).into_iter().map(|(id, link)| (id, link.path));
+            let link = links.into_iter().find(|(id, _)| !opening.tried.contains(id));
+            if let Some((connection, path)) = link {
+                if path == Path::Relayed && cx.config.goes_direct() {
+                    cx.links.want(peer);
+                }
                 opening.tried.insert(connection);
                 self.next_open += 1;
                 let open = OpenId(self.next_open);
@@ -337,8 +356,9 @@ impl Openings {
             }
             if !candidate.endpoints.is_empty() {
                 let endpoints = std::mem::take(&mut candidate.endpoints);
-                let (dials, relays) = dial_all(cx, peer, &endpoints);
+                let (dials, relays) = dial_all(cx, peer, &endpoints, dht.table.peers().any(|known| known.peer == peer));
                 if !dials.is_empty() || !relays.is_empty() {
+                    candidate.dialled = true;
                     opening.stage = Stage::Dialling { dials, relays };
                     return;
                 }
@@ -352,8 +372,19 @@ impl Openings {
                 opening.stage = Stage::LookingUp(lookup);
                 return;
             }
+            let dialled = candidate.dialled;
             opening.next(cx.now.elapsed);
             cx.cache.providers.failed(peer, cx.now);
+            if !cx.links.is_connected(&peer) {
+                let said = opening.failures.last().map_or("nothing answers", String::as_str);
+                let why = match dialled {
+                    true => NotDirect::new("GONE", format!("no address leads to it any more: {said}")),
+                    false => NotDirect::new("NO_COMMON_RELAY", "none of its addresses can be dialled from here"),
+                };
+                self.unreached.retain(|(known, _)| *known != peer);
+                self.unreached.truncate(MAX_UNREACHED - 1);
+                self.unreached.push_front((peer, why));
+            }
         }
     }
 
@@ -403,12 +434,22 @@ impl Openings {
 
 /// Dials a peer directly and through every relay that is connected, and connects the other relays first. Dials of the same
 /// peer that are under way are shared: libp2p asks a relay for ten circuits at a time and drops what exceeds that.
-fn dial_all(cx: &mut Context<'_>, peer: PeerId, endpoints: &[Multiaddr]) -> (Set<DialId>, Map<PeerId, Multiaddr>) {
+///
+/// Direct paths behind relays are the ladder's to try. A node that has chosen relayed paths only shows its address to nobody
+/// but DHT servers, which know it anyway: `server` says whether the peer is one.
+fn dial_all(
+    cx: &mut Context<'_>,
+    peer: PeerId,
+    endpoints: &[Multiaddr],
+    server: bool,
+) -> (Set<DialId>, Map<PeerId, Multiaddr>) {
     let under_way: Set<DialId> = cx.links.dials_to(&peer).collect();
     if !under_way.is_empty() {
         return (under_way, Map::new());
     }
-    let (circuits, direct): (Vec<Multiaddr>, Vec<Multiaddr>) = endpoints.iter().cloned().partition(is_relayed);
+    let endpoints = endpoints.iter().filter(|address| !is_signalled(address)).cloned();
+    let (circuits, mut direct): (Vec<Multiaddr>, Vec<Multiaddr>) = endpoints.partition(is_relayed);
+    direct.retain(|_| server || !cx.config.relayed_only);
     let mut dials: Set<DialId> = cx.dial(peer, &direct).into_iter().collect();
     let mut ways: Map<PeerId, (Multiaddr, Vec<Multiaddr>)> = Map::new();
     for circuit in circuits {

@@ -11,7 +11,14 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use crate::{address::circuit_through, backoff::Backoff, boundary::Output, context::Context, map::Map};
+use crate::{
+    address::{circuit_through, signalled_over},
+    backoff::Backoff,
+    boundary::Output,
+    config::Config,
+    context::Context,
+    map::Map,
+};
 
 /// First and longest delay before a relay that refused is asked again. A full relay gets places back when others leave;
 /// guesses.
@@ -89,14 +96,38 @@ impl Reservations {
         self.relays.remove(relay).is_some_and(|entry| matches!(entry.stage, Stage::Held))
     }
 
-    /// The addresses at which others reach this node through its reservations, every relay's best one first.
-    pub(crate) fn endpoints(&self) -> Vec<Multiaddr> {
+    /// Asks every relay again that refused, whatever its backoff says: the network has come back.
+    pub(crate) fn retry_now(&mut self, elapsed: Duration) {
+        for entry in self.relays.values_mut() {
+            if let Stage::Waiting { until } = &mut entry.stage {
+                *until = elapsed.min(*until);
+                entry.backoff.reset();
+            }
+        }
+    }
+
+    /// The addresses at which others reach this node through its reservations, every relay's best one first. If it `goes_direct`,
+    /// each that a page can dial stands there a second time, as that of a direct path: those of the best addresses behind them,
+    /// the others at the end, since records are cut there.
+    pub(crate) fn endpoints(&self, config: &Config) -> Vec<Multiaddr> {
         let held: Vec<_> = self.relays.iter().filter(|(_, entry)| matches!(entry.stage, Stage::Held)).collect();
         let most = held.iter().map(|(_, entry)| entry.addresses.len()).max().unwrap_or(0);
-        (0..most)
-            .flat_map(|rank| held.iter().filter_map(move |(relay, entry)| Some((*relay, entry.addresses.get(rank)?))))
-            .map(|(relay, address)| circuit_through(address, *relay))
-            .collect()
+        let (mut endpoints, mut direct) = (Vec::new(), Vec::new());
+        for rank in 0..most {
+            for (relay, address) in held.iter().filter_map(|(relay, entry)| Some((**relay, entry.addresses.get(rank)?)))
+            {
+                let circuit = circuit_through(address, relay);
+                if config.goes_direct() && (config.can_dial)(address) {
+                    direct.push(signalled_over(&circuit));
+                }
+                endpoints.push(circuit);
+            }
+            if rank == 0 {
+                endpoints.append(&mut direct);
+            }
+        }
+        endpoints.append(&mut direct);
+        endpoints
     }
 
     /// Whether a place at this relay is held or asked for.

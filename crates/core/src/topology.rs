@@ -370,9 +370,7 @@ fn doubles(cx: &Context<'_>, others: &Neighbours<'_>) -> Vec<ConnectionId> {
     for peer in peers.filter(|peer| decides(cx, peer) && doubled(cx, peer)) {
         let mut links = cx.links.links_to(&peer);
         // Of equal links the one in use stays, else the newest.
-        crate::map::sort_by_key(&mut links, |(_, link)| {
-            (link.released, link.is_silent(), link.path, link.streams == Some(0))
-        });
+        crate::map::sort_by_key(&mut links, |(_, link)| (link.rank(), link.streams == Some(0)));
         let Some(((_, best), rest)) = links.split_first() else { continue };
         // The one that stays has proven itself; a reservation may live on any link to its relay.
         if best.is_silent() || is_young(cx, best) || others.reservations.concerns(&peer) {

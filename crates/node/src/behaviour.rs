@@ -7,7 +7,7 @@ use openred_core::name::NetworkName;
 
 use crate::{
     config::RelayLimits,
-    platform::{RelayServer, relay_server},
+    platform::{Pages, RelayServer, relay_server},
     streams,
 };
 
@@ -19,6 +19,7 @@ pub(crate) struct Behaviour {
     ping: ping::Behaviour,
     relay_client: relay::client::Behaviour,
     relay: RelayServer,
+    pub(crate) pages: Pages,
     pub(crate) streams: streams::Behaviour,
 }
 
@@ -43,6 +44,7 @@ impl Behaviour {
         identity: &Keypair,
         network: &NetworkName,
         relay_client: relay::client::Behaviour,
+        pages: Pages,
         limits: Option<&RelayLimits>,
         protocols: Protocols,
     ) -> Self {
@@ -67,6 +69,7 @@ impl Behaviour {
             ping: ping::Behaviour::new(ping::Config::new().with_interval(ping.0).with_timeout(ping.1)),
             relay_client,
             relay: relay_server(identity.public().to_peer_id(), limits),
+            pages,
             streams: streams::Behaviour::new(inbound),
         }
     }

@@ -32,6 +32,8 @@ pub struct Config {
     pub max_bandwidth: Option<u64>,
     /// Whether private addresses learned from others are dialled; a page of the public web must not.
     pub dial_private: bool,
+    /// Whether peers are reached through relays only, so that they do not learn this node's address.
+    pub relayed_only: bool,
     /// What an earlier life of this node left; what cannot be read of it is set aside with a warning.
     pub memory: Option<Vec<u8>>,
     /// Takes what this life leaves; nobody does if none.
@@ -55,6 +57,7 @@ impl Config {
             announce: Vec::new(),
             max_bandwidth: None,
             dial_private: true,
+            relayed_only: false,
             memory: None,
             keeper: None,
             platform: platform::Config::default(),

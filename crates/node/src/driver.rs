@@ -92,6 +92,8 @@ struct Books {
     opening: Map<streams::RequestId, Opening>,
     requests: Map<RequestId, Task>,
     fetches: Map<FetchId, Task>,
+    /// Pings that the machine wants, one for each connection.
+    pings: Map<ConnectionId, Task>,
     opens: Map<OpenId, Task>,
     opened: Map<OpenId, ServiceStream>,
     /// Circuits through this node, by their ends.
@@ -101,6 +103,8 @@ struct Books {
     operations: Map<OpId, oneshot::Sender<Result<Done, Error>>>,
     listening: HashMap<ListenerId, oneshot::Sender<Result<Multiaddr, Error>>>,
     reservations: HashMap<ListenerId, PeerId>,
+    /// The peer connections that the machine knows of.
+    peer_connections: u32,
 }
 
 struct Connection {
@@ -113,6 +117,7 @@ struct Connection {
 
 /// What a stream that is being opened is for.
 enum Opening {
+    Ping(ConnectionId),
     Request { request: RequestId, message: Vec<u8>, answered: bool },
     Service { open: OpenId, name: String, peer: PeerId, connection: ConnectionId, path: Path },
 }
@@ -159,6 +164,16 @@ impl Driver {
     pub(crate) fn announce(&mut self, address: Multiaddr) {
         self.parts.swarm.add_external_address(address.clone());
         self.parts.shared.tell(Input::Reachable { address });
+    }
+
+    /// Lets other pages ask for direct connections.
+    pub(crate) fn accept_pages(&mut self) {
+        // A page that cannot be asked can still ask.
+        if let Some(address) = platform::page_address()
+            && let Err(error) = self.parts.swarm.listen_on(address)
+        {
+            tracing::warn!(%error, "pages cannot ask for direct connections");
+        }
     }
 
     /// Runs until the application closes the node or drops its last handle.
@@ -212,6 +227,11 @@ impl Driver {
 
     /// Does everything the machine wants, then sets the timer.
     fn carry_out(&mut self) {
+        let made = platform::peer_connections();
+        if made != self.books.peer_connections {
+            self.books.peer_connections = made;
+            self.parts.shared.tell(Input::PeerConnections { made });
+        }
         while let Some(output) = self.parts.shared.poll_output() {
             self.output(output);
         }
@@ -229,6 +249,12 @@ impl Driver {
                 if let Some(known) = self.books.connections.get(&connection) {
                     self.parts.swarm.close_connection(known.swarm);
                 }
+            }
+            Output::Ping { peer, connection } => {
+                self.open(peer, connection, ping::PROTOCOL_NAME, Opening::Ping(connection))
+            }
+            Output::StunServers(servers) => {
+                platform::set_stun_servers(&mut self.parts.swarm.behaviour_mut().pages, servers);
             }
             Output::Reserve { relay, address } => self.reserve(relay, address),
             Output::Request { request, peer, connection, message, answered } => {
@@ -342,6 +368,8 @@ impl Driver {
 
     fn open_failed(&mut self, opening: Opening, reason: String) {
         let input = match opening {
+            // Its silence says enough.
+            Opening::Ping(_) => return,
             Opening::Request { request, .. } => Input::RequestFailed { request, reason },
             Opening::Service { open, .. } => Input::OpenFailed { open, reason },
         };
@@ -368,6 +396,10 @@ impl Driver {
     fn opened(&mut self, opening: Opening, stream: Stream) {
         let report = self.reports.0.clone();
         match opening {
+            Opening::Ping(connection) => {
+                let task = platform::spawn(exchange::ping(connection, stream, report));
+                self.books.pings.insert(connection, task);
+            }
             Opening::Request { request, message, answered } => {
                 let task = platform::spawn(exchange::request(request, stream, message, answered, report));
                 self.books.requests.insert(request, task);
@@ -402,6 +434,12 @@ impl Driver {
 
     fn exchanged(&mut self, report: Exchanged) {
         let input = match report {
+            Exchanged::Ping { connection, rtt } => {
+                self.books.pings.remove(&connection);
+                let known = self.books.connections.get(&connection);
+                let Some((known, rtt)) = known.zip(rtt) else { return };
+                Input::Ponged { peer: known.peer, connection, rtt }
+            }
             Exchanged::Request { request, result } => {
                 self.books.requests.remove(&request);
                 match result {
@@ -460,6 +498,7 @@ impl Driver {
                 self.parts.shared.lock().machine.withdraw(None, registration, Duration::ZERO, now());
             }
             Command::Wake => self.parts.shared.lock().machine.wake(now()),
+            Command::NetworkGone => self.parts.shared.tell(Input::NetworkGone),
         }
     }
 
@@ -486,6 +525,7 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, .. } => {
                 let Some(connection) = self.books.by_swarm.remove(&connection_id) else { return };
                 self.books.connections.remove(&connection);
+                self.books.pings.remove(&connection);
                 Input::Disconnected { peer: peer_id, connection }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
@@ -542,6 +582,7 @@ impl Driver {
             BehaviourEvent::RelayClient(relay::client::Event::ReservationReqAccepted { relay_peer_id, .. }) => {
                 Some(Input::Reserved { relay: relay_peer_id })
             }
+            BehaviourEvent::Pages(event) => Some(platform::page_event(event)),
             BehaviourEvent::Relay(event) => {
                 platform::count_relayed(&mut self.parts.shared.lock().relayed, &event);
                 if let Some((ends, change)) = platform::circuit(&event) {

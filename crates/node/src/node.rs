@@ -86,16 +86,21 @@ impl Node {
         decisions.region = config.region;
         decisions.can_dial = platform::can_dial;
         decisions.dial_private = config.dial_private;
+        decisions.relayed_only = config.relayed_only;
         decisions.memory = config.memory;
+        decisions.webrtc = platform::page_address().is_some();
+        let goes_direct = decisions.goes_direct();
 
         let meter = Meter::new(config.max_bandwidth);
         let (relay_transport, relay_client) = relay::client::new(peer_id);
         let mut platform = config.platform;
         let fetcher = platform::Fetcher::new(&mut platform);
-        let transport = platform::transport(&identity, relay_transport, platform, &meter)
+        let (page_transport, pages) = platform::pages(decisions.peer_connections.offers);
+        let transport = platform::transport(&identity, relay_transport, page_transport, platform, &meter)
             .map_err(|error| Error::Unsupported(format!("the transports cannot be set up: {error}")))?;
         let protocols = Protocols::new(&config.network);
-        let behaviour = Behaviour::new(&identity, &config.network, relay_client, limits.as_ref(), protocols.clone());
+        let behaviour =
+            Behaviour::new(&identity, &config.network, relay_client, pages, limits.as_ref(), protocols.clone());
         // A new stream names its one protocol together with its first message, which saves each request a round trip.
         let settings = platform::executor_config()
             .with_idle_connection_timeout(IDLE)
@@ -123,6 +128,9 @@ impl Node {
         });
         for address in config.announce {
             driver.announce(address);
+        }
+        if goes_direct {
+            driver.accept_pages();
         }
         let bound = listen.into_iter().map(|address| driver.listen(address)).collect();
         let inner = Inner {
@@ -241,7 +249,7 @@ impl Node {
             bytes_out: self.0.meter.bytes_out(),
             finds: stats.finds,
             find_time: stats.find_time.checked_div(u32::try_from(stats.finds).unwrap_or(u32::MAX)).unwrap_or_default(),
-            peer_connections: platform::peer_connections(),
+            peer_connections: platform::peer_connections().into(),
             reservations_held: relayed.reservations,
             circuits: relayed.circuits,
             stored_services: stats.stored_services,
@@ -276,9 +284,15 @@ impl Node {
         self.ask(|state| state.machine.bundle(target, now()))
     }
 
-    /// Tries at once whatever waits for its turn: the network has come back, or the page woke up.
+    /// Tries at once whatever waits for its turn, and makes sure that links live: the network has come back or is another
+    /// one, or the page woke up.
     pub async fn wake(&self) -> Result<(), Error> {
         self.0.operator.send(Command::Wake).await
+    }
+
+    /// Says that the platform has no network, so that the node is offline until [`Node::wake`].
+    pub async fn network_gone(&self) -> Result<(), Error> {
+        self.0.operator.send(Command::NetworkGone).await
     }
 
     /// Takes all offers back, as far as that can be told within a second, and stops the node for all its handles.

@@ -29,9 +29,14 @@ use libp2p::{
 use openred_core::time::Now;
 use web_time::{Instant, SystemTime, UNIX_EPOCH};
 
-pub use self::current::{Config, MaybeSend, Sleep, Task, can_dial, executor_config, public, sleep, spawn, transport};
-pub(crate) use self::current::{Fetcher, RelayServer, circuit, count_relayed, peer_connections, relay_server};
-use crate::{meter::Meter, muxer};
+pub use self::current::{
+    Config, MaybeSend, PageTransport, Sleep, Task, can_dial, executor_config, pages, public, sleep, spawn, transport,
+};
+pub(crate) use self::current::{
+    Fetcher, Pages, RelayServer, circuit, count_relayed, not_direct, page_address, page_event, peer_connections,
+    relay_server, set_stun_servers,
+};
+use crate::muxer;
 
 /// How long it may take to make a connection in either direction, from the first packet (or the
 /// name lookup) to the multiplexer. The default of libp2p's own builder.
@@ -76,7 +81,7 @@ where
     Ok(upgraded.boxed())
 }
 
-/// What every platform's transport ends with.
-fn timed_and_metered(transport: Boxed<(PeerId, StreamMuxerBox)>, meter: &Meter) -> Boxed<(PeerId, StreamMuxerBox)> {
-    meter.measure(TransportTimeout::new(transport, CONNECT_TIMEOUT).boxed())
+/// Bounds the time of every connection.
+fn timed(transport: Boxed<(PeerId, StreamMuxerBox)>) -> Boxed<(PeerId, StreamMuxerBox)> {
+    TransportTimeout::new(transport, CONNECT_TIMEOUT).boxed()
 }

@@ -34,7 +34,7 @@ pub(crate) fn swarm<B: NetworkBehaviour>(
     let identity = Keypair::generate_ed25519();
     let peer = identity.public().to_peer_id();
     let (relay, client) = relay::client::new(peer);
-    let transport = platform::transport(&identity, relay, config, meter).unwrap();
+    let transport = platform::transport(&identity, relay, platform::pages(0).0, config, meter).unwrap();
     Swarm::new(transport, behaviour(peer, client), peer, platform::executor_config())
 }
 

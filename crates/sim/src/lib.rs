@@ -28,7 +28,9 @@
 //! ping cost the round trips, and follow the intervals, of the real shell; ping has libp2p's one silent failure. HTTP
 //! requests reach relays' directories and published lists, and a node's memory outlives it. Events at the same instant
 //! happen in an order drawn from the seed, and timers are up to a millisecond late, so that an order of events that hurts
-//! is found by some seed and returns with it.
+//! is found by some seed and returns with it. Clients with WebRTC agree on direct paths over a circuit, which must stand
+//! until both have said what they have to say; how ICE ends is set for each pair ([`Ice`]), and a cut between two clients
+//! leaves the circuits between them alone.
 //!
 //! **Larger stories.** [`crowd`] fills a network with people and asks who finds what; [`churn`] lets them come and go;
 //! [`scenario`] reads worlds, events and expectations from files; [`figures`] measures what the project promises. The
@@ -56,7 +58,7 @@ mod trace;
 mod wire;
 
 pub use latency::{Latency, World};
-pub use net::{Net, Order, Walk};
+pub use net::{Ice, Net, Order, Walk};
 pub use node::{NodeId, Traffic};
 pub use openred_core as core;
 pub use time::Time;

@@ -3,6 +3,7 @@
 mod carries;
 mod carry;
 mod connect;
+mod direct;
 mod exchange;
 mod fate;
 mod fetch;
@@ -22,6 +23,7 @@ use libp2p_identity::{Keypair, PeerId};
 use multiaddr::{Multiaddr, Protocol};
 use openred_core::{Config, Machine, Role, address::RelayAddress, name::NetworkName};
 
+pub use self::direct::Ice;
 pub(crate) use self::fetch::FetchStep;
 use self::watch::Watched;
 pub use self::{orders::Order, watch::Walk};
@@ -68,6 +70,8 @@ pub struct Net {
     groups: Ids<AttemptGroup, Vec<AttemptId>>,
     /// Ways on which everything is lost, in one direction.
     cuts: BTreeSet<(NodeId, NodeId)>,
+    /// How direct paths between pages fare, where not all is well.
+    ice: BTreeMap<(NodeId, NodeId), Ice>,
     /// What can be fetched from outside of the world, by URL.
     web: BTreeMap<String, Vec<u8>>,
     watched: Watched,
@@ -99,6 +103,7 @@ impl Net {
             attempts: Ids::default(),
             groups: Ids::default(),
             cuts: BTreeSet::new(),
+            ice: BTreeMap::new(),
             web: BTreeMap::new(),
             watched: Watched::default(),
             next_id: 0,
@@ -188,6 +193,8 @@ impl Net {
             passive: false,
             zone: 0,
             places: PLACES,
+            made: 0,
+            bootstrap: "{}".to_owned(),
             books: Books::default(),
             memory: None,
             traffic: Traffic::default(),

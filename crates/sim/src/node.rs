@@ -47,6 +47,10 @@ pub(crate) struct Node {
     pub(crate) zone: usize,
     /// Places it gives as a relay.
     pub(crate) places: usize,
+    /// WebRTC connections that its page has made, over all its lives.
+    pub(crate) made: u32,
+    /// What the relay says of itself as `bootstrap.json`.
+    pub(crate) bootstrap: String,
     pub(crate) books: Books,
     /// What the machine last wanted to be kept for its next life.
     pub(crate) memory: Option<Vec<u8>>,
@@ -136,6 +140,8 @@ pub(crate) struct Books {
     pub(crate) places_at: BTreeMap<PeerId, WireId>,
     /// Reservations this relay holds for others.
     pub(crate) places_for: BTreeMap<NodeId, WireId>,
+    /// What the machine wants to be used for direct paths.
+    pub(crate) stun_servers: Vec<String>,
     /// What a hostile node was answered.
     pub(crate) replies: BTreeMap<RequestId, Option<Vec<u8>>>,
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
-use openred_core::{DialId, FetchId, Input, OpId, OpenId, RequestId, name::ServiceName, wire::stream::Status};
+use openred_core::{
+    DialId, DirectFailure, FetchId, Input, OpId, OpenId, RequestId, name::ServiceName, wire::stream::Status,
+};
 
 use crate::{NodeId, net::FetchStep};
 
@@ -125,6 +127,8 @@ pub(crate) struct Attempt {
     pub(crate) circuit: Option<Circuit>,
     /// The circuit attempt that waits for this connection to its relay.
     pub(crate) then: Option<AttemptId>,
+    /// The relayed connection over which a direct path is agreed on.
+    pub(crate) over: Option<WireId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +151,15 @@ pub(crate) enum Step {
     Stop,
     /// The circuit stands and its own handshake is through.
     Bridged,
+    /// The offer of a direct path reaches the peer.
+    Offered,
+    /// Both sides know each other's addresses.
+    Agreed,
+    /// A pair of addresses has worked, and the handshake over it is through.
+    Paired,
     Failed(&'static str),
+    /// There will be no direct path.
+    NotDirect(DirectFailure),
 }
 
 /// What arrives at an end of a connection.
@@ -165,6 +177,10 @@ pub(crate) enum Packet {
     Pong {
         sent: Duration,
         missed: u32,
+    },
+    /// The answer to a ping that the machine wanted.
+    Echo {
+        sent: Duration,
     },
     Ask {
         request: RequestId,

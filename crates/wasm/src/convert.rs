@@ -47,6 +47,7 @@ pub(crate) struct Options {
     pub(crate) memory: Option<Vec<u8>>,
     pub(crate) secure: bool,
     pub(crate) public_page: bool,
+    pub(crate) relayed_only: bool,
 }
 
 pub(crate) fn options(value: JsValue) -> Result<Options, Error> {
@@ -59,6 +60,7 @@ pub(crate) fn options(value: JsValue) -> Result<Options, Error> {
         identity: required("identity", input.bytes("identity")?)?,
         secure: input.flag("secure")?,
         public_page: input.flag("publicPage")?,
+        relayed_only: input.flag("relayedOnly")?,
     })
 }
 
@@ -259,7 +261,10 @@ pub(crate) fn stats(stats: &Stats) -> JsValue {
 }
 
 pub(crate) fn explanation(explanation: &Explanation) -> JsValue {
-    Plain::new().with("code", explanation.code).with("reason", &explanation.reason).into()
+    let not_direct = explanation.not_direct.as_ref();
+    let not_direct = not_direct.map(|why| Plain::new().with("code", why.code).with("reason", &why.reason));
+    let plain = Plain::new().with("code", explanation.code).with("reason", &explanation.reason);
+    plain.with_some("notDirect", not_direct).into()
 }
 
 /// Milliseconds of JavaScript as a time that is not negative.

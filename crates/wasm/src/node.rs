@@ -202,9 +202,15 @@ impl RawNode {
         Ok(convert::story(story.as_ref()))
     }
 
-    /// Tries at once whatever waits for its turn.
+    /// Tries at once whatever waits for its turn, and makes sure that links live.
     pub async fn wake(&self) -> Result<(), JsValue> {
         self.node.wake().await.map_err(|error| rejection(&error))
+    }
+
+    /// Says that there is no network, until `wake`.
+    #[wasm_bindgen(js_name = networkGone)]
+    pub async fn network_gone(&self) -> Result<(), JsValue> {
+        self.node.network_gone().await.map_err(|error| rejection(&error))
     }
 
     /// Gives a call up: it rejects with `ABORTED` and frees what it held.
@@ -249,6 +255,7 @@ fn configure(options: Options) -> Result<(Config, Keypair), Error> {
     config.lists = options.lists;
     config.memory = options.memory;
     config.dial_private = !options.public_page;
+    config.relayed_only = options.relayed_only;
     Ok((config, identity))
 }
 

@@ -27,6 +27,9 @@ const OVERHEAD: usize = 5;
 /// The most data in a frame that we send, in bytes.
 pub const MAX_DATA_LEN: usize = MAX_SENT_LEN - OVERHEAD;
 
+/// The field of [`Message::limit`]: not of the specification, and the last whose number takes one byte.
+const LIMIT: u8 = 15;
+
 /// What the sender of a message says about the stream, beside the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Flag {
@@ -47,6 +50,8 @@ pub struct Message {
     pub flag: Option<Flag>,
     /// Bytes of the stream, possibly none.
     pub data: Bytes,
+    /// Up to which byte of the stream its sender takes data. See [`window`](crate::window).
+    pub limit: Option<u64>,
 }
 
 /// Why bytes are not a message.
@@ -71,6 +76,11 @@ pub fn encode_flag(flag: Flag) -> Bytes {
 /// The frame of `data` alone. It is at most [`MAX_SENT_LEN`] bytes long if the data is at most [`MAX_DATA_LEN`].
 pub fn encode_data(data: Bytes) -> Bytes {
     protobuf::encode(None, Some(&data)).into()
+}
+
+/// The frame of a limit alone.
+pub fn encode_limit(limit: u64) -> Bytes {
+    protobuf::encode_number(LIMIT, limit).into()
 }
 
 /// Finds the messages in the bytes of a data channel.
@@ -105,10 +115,14 @@ impl Decoder {
             return Ok(None);
         }
         let prefix = self.buffer.len() - rest.len();
-        let (flag, data) = protobuf::decode(&self.buffer[prefix..prefix + length])?;
+        let message = &self.buffer[prefix..prefix + length];
+        let (flag, data) = protobuf::decode(message)?;
+        // It comes in messages of its own.
+        let limit = if data.is_none() { protobuf::number(message, LIMIT.into()) } else { None };
         let message = Message {
             flag: flag.and_then(Flag::from_number),
             data: data.map(Bytes::copy_from_slice).unwrap_or_default(),
+            limit,
         };
         self.buffer.advance(prefix + length);
         if self.buffer.is_empty() {

@@ -18,7 +18,7 @@
 //! # How it works
 //!
 //! [`framing`] turns messages into bytes and back, [`state`] knows what each half of a stream may still do and which
-//! flag is due. Both are pure. [`Stream`] and [`DropListener`] share one data channel and one [`state::State`]: the
+//! flag is due, [`window`] how much of a stream may be under way. All are pure. [`Stream`] and [`DropListener`] share one data channel and one [`state::State`]: the
 //! stream is its owner's handle, the listener is polled by the connection, answers the remote when the owner does
 //! not, and closes the data channel in the end.
 //!
@@ -39,6 +39,7 @@ pub mod protobuf;
 pub mod sdp;
 pub mod state;
 mod stream;
+pub mod window;
 
 pub use channel::{Closing, DataChannel};
 pub use dial::parse_webrtc_dial_addr;

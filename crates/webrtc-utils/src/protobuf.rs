@@ -53,6 +53,26 @@ pub fn decode(mut message: &[u8]) -> Result<(Option<u64>, Option<&[u8]>), NotPro
     Ok((number, bytes))
 }
 
+/// The number in a field beyond those two, if the message has it.
+pub fn number(mut message: &[u8], wanted: u64) -> Option<u64> {
+    while !message.is_empty() {
+        let tag = varint(&mut message).ok()?;
+        match (tag >> 3, tag & 7) {
+            (field, VARINT) if field == wanted => return varint(&mut message).ok(),
+            (_, kind) => skip(&mut message, kind).ok()?,
+        }
+    }
+    None
+}
+
+/// A message of one number in a field up to 15, behind its length.
+pub fn encode_number(wanted: u8, number: u64) -> Vec<u8> {
+    let mut buffer = unsigned_varint::encode::u64_buffer();
+    let number = unsigned_varint::encode::u64(number, &mut buffer);
+    // A number has ten bytes at most, so the length has one.
+    [&[number.len() as u8 + 1, field(wanted, VARINT)], number].concat()
+}
+
 fn skip(message: &mut &[u8], kind: u64) -> Result<(), NotProtobuf> {
     match kind {
         VARINT => varint(message).map(|_| ()),
@@ -119,6 +139,15 @@ mod tests {
             assert_eq!(decode(message), Err(NotProtobuf), "{message:?}");
         }
         assert_eq!(decode(&[[8].as_slice(), &[0xff; 10]].concat()), Err(NotProtobuf));
+    }
+
+    #[test]
+    fn a_number_in_another_field() {
+        let encoded = encode_number(15, 300);
+        assert_eq!(encoded, b"\x03\x78\xac\x02");
+        assert_eq!((decode(&encoded[1..]), number(&encoded[1..], 15)), (Ok((None, None)), Some(300)));
+        assert_eq!(number(b"\x08\x07\x12\x01x", 15), None);
+        assert_eq!(number(b"\x78", 15), None);
     }
 
     proptest! {

@@ -19,7 +19,7 @@
 //! - The first `FIN` is acknowledged, exactly once, whatever else happens, unless the channel is gone or the remote has
 //!   reset the stream.
 //! - Nothing is readable after a `RESET_STREAM`, nothing is accepted after a `FIN`.
-//! - `FIN` is sent at most once, after all data; nothing but acknowledgements follows it, and nothing at all follows
+//! - `FIN` is sent at most once, after all data; no data and no flag but acknowledgements follows it, and nothing follows
 //!   `RESET_STREAM` but the acknowledgement of a `FIN` that came later.
 //! - A channel that ends before `FIN` reads as a reset, never as an end: what is missing is not taken for complete.
 
@@ -30,7 +30,8 @@ use std::{mem, time::Duration};
 
 use crate::framing::Flag;
 
-/// How long a data channel stays open for the remote's sake. Each second costs an open channel per stream that ended.
+/// How long a data channel stays open for the remote's sake, and how data is held back. Each second costs an open channel
+/// per stream that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// After our `FIN`, once the owner is gone, for `FIN_ACK` and `FIN`. Remotes that never send `FIN_ACK` always cost
@@ -41,11 +42,14 @@ pub struct Config {
     /// last flag may be; and if both close at once, webrtc-rs may ask for a reset too many, which ends the next channel
     /// of the same number. One second, a guess: some round trips of a slow link.
     pub close_linger: Duration,
+    /// Whether the remote is told how much data is taken when the owner lags; what it tells is heeded in any case. Off by
+    /// default, as some implementations may take a message without flag and data for the end.
+    pub windows: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { fin_linger: Duration::from_secs(10), close_linger: Duration::from_secs(1) }
+        Self { fin_linger: Duration::from_secs(10), close_linger: Duration::from_secs(1), windows: false }
     }
 }
 

@@ -6,14 +6,32 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 /// `/webrtc`, over which the signalling goes. `None` for any other address.
 pub(crate) fn circuit_of(address: &Multiaddr) -> Option<(Multiaddr, PeerId)> {
     let parts: Vec<_> = address.iter().collect();
-    let [relay @ .., Protocol::P2pCircuit, Protocol::WebRTC, Protocol::P2p(peer)] = parts.as_slice() else {
-        return None;
+    let (Protocol::P2p(peer), front) = parts.split_last()? else { return None };
+    let relay = relay_part(front)?.iter().cloned();
+    Some((relay.chain([Protocol::P2pCircuit, Protocol::P2p(*peer)]).collect(), *peer))
+}
+
+/// Whether an address is that of a browser behind a relay; the browser's id may be missing at its end.
+pub(crate) fn leads_to_browser(address: &Multiaddr) -> bool {
+    let parts: Vec<_> = address.iter().collect();
+    let front = match parts.split_last() {
+        Some((Protocol::P2p(_), front)) => front,
+        _ => &parts,
     };
-    // A relay that is itself behind a relay, or behind a browser, is none of ours.
+    relay_part(front).is_some()
+}
+
+/// What stands before `/p2p-circuit/webrtc`. A relay that is itself behind a relay, or behind a browser, is none of ours.
+fn relay_part<'a, 'p>(parts: &'p [Protocol<'a>]) -> Option<&'p [Protocol<'a>]> {
+    let [relay @ .., Protocol::P2pCircuit, Protocol::WebRTC] = parts else { return None };
     let is_plain = !relay.iter().any(|part| matches!(part, Protocol::P2pCircuit | Protocol::WebRTC));
-    let names_relay = matches!(relay, [_, .., Protocol::P2p(_)]);
-    let circuit = relay.iter().cloned().chain([Protocol::P2pCircuit, Protocol::P2p(*peer)]).collect();
-    (is_plain && names_relay).then_some((circuit, *peer))
+    (is_plain && matches!(relay, [_, .., Protocol::P2p(_)])).then_some(relay)
+}
+
+/// The relay that a circuit's address leads through.
+pub(crate) fn relay_of(circuit: &Multiaddr) -> Option<PeerId> {
+    let relay = circuit.iter().take_while(|part| !matches!(part, Protocol::P2pCircuit)).last();
+    if let Some(Protocol::P2p(relay)) = relay { Some(relay) } else { None }
 }
 
 /// Whether bytes to this address go through a relay. The address of a browser names a relay too, which only helps to
@@ -36,6 +54,7 @@ mod tests {
 
     const RELAY: &str = "/ip4/127.0.0.1/tcp/8080/ws/p2p/12D3KooWNpDk9w6WrEEcdsEH1y47W71S36yFjw4sd3j7omzgCSMS";
     const PEER: &str = "12D3KooWGQmdpzHXCqLno4mMxWXKNFQHASBeF99gTm2JR8Vu5Bdc";
+    const PEER_ALONE: &str = "/p2p-circuit/p2p/12D3KooWGQmdpzHXCqLno4mMxWXKNFQHASBeF99gTm2JR8Vu5Bdc";
 
     fn address(text: &str) -> Multiaddr {
         text.parse().expect("a multiaddr")
@@ -46,6 +65,13 @@ mod tests {
         let (circuit, peer) = circuit_of(&address(&format!("{RELAY}/p2p-circuit/webrtc/p2p/{PEER}"))).unwrap();
         assert_eq!(circuit, address(&format!("{RELAY}/p2p-circuit/p2p/{PEER}")));
         assert_eq!(peer.to_string(), PEER);
+        assert_eq!(circuit_of(&circuit), None);
+        assert!(!leads_to_browser(&circuit));
+        for text in [format!("{RELAY}/p2p-circuit/webrtc"), format!("{RELAY}/p2p-circuit/webrtc/p2p/{PEER}")] {
+            assert!(leads_to_browser(&address(&text)), "{text}");
+        }
+        assert_eq!(relay_of(&circuit), Some(RELAY.rsplit('/').next().unwrap().parse().unwrap()));
+        assert_eq!(relay_of(&address(PEER_ALONE)), None);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl transport::Transport for Transport {
 
 async fn dial(identity: Keypair, address: Multiaddr) -> Result<(PeerId, Muxer), Error> {
     // A server with a public address has no need of STUN.
-    let mut muxer = Muxer::new(PeerConnection::new(&[])?);
+    let mut muxer = Muxer::to_server(PeerConnection::new(&[])?);
     // Before the offer, so that there is something to offer.
     let channel = muxer.connection().open_negotiated(HANDSHAKE)?;
     let (ours, servers) = match VERSION {

@@ -14,6 +14,9 @@ pub enum Error {
     /// There is no `RTCPeerConnection` here: a worker, or WebRTC is switched off.
     #[error("WebRTC is not available here")]
     Unsupported,
+    /// The browser makes no peer connection: it is forbidden, or has made too many.
+    #[error("the browser makes no peer connection: {0}")]
+    NoPeerConnection(String),
     /// The browser refused something.
     #[error("the browser refused {what}: {reason}")]
     Browser {
@@ -25,6 +28,9 @@ pub enum Error {
     /// No pair of addresses worked, or those that did have stopped working for good.
     #[error("no direct path works")]
     NoPath,
+    /// The same, and no STUN server that was asked has answered: UDP does not get out of this network, or not back.
+    #[error("no direct path works, and no STUN server could be reached over UDP")]
+    UdpBlocked,
     /// The connection was closed by the remote, or was without answer for too long.
     #[error("the connection is lost: {0}")]
     Lost(&'static str),
@@ -40,6 +46,9 @@ pub enum Error {
     /// The peer does not speak the signalling protocol, or the stream of it failed.
     #[error("no signalling with the peer: {0}")]
     NoSignalling(String),
+    /// The peer ended the conversation without an answer: it has too many under way, or wants no direct connection.
+    #[error("the peer does not answer the offer of a direct connection")]
+    Refused,
     /// The peer broke the signalling protocol.
     #[error("signalling failed: {0}")]
     Signalling(#[from] SignalError),
@@ -59,13 +68,16 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unsupported => "unsupported",
+            Self::NoPeerConnection(_) => "no-peer-connection",
             Self::Browser { .. } => "browser",
             Self::NoPath => "no-path",
+            Self::UdpBlocked => "udp-blocked",
             Self::Lost(_) => "lost",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
             Self::NoCircuit(_) => "no-circuit",
             Self::NoSignalling(_) => "no-signalling",
+            Self::Refused => "refused",
             Self::Signalling(error) => error.code(),
             Self::NoFingerprint => "no-fingerprint",
             Self::Handshake(_) => "handshake",
@@ -74,8 +86,17 @@ impl Error {
     }
 
     pub(crate) fn browser(what: &'static str, error: &JsValue) -> Self {
-        let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
-        let reason = message.or_else(|| error.as_string()).unwrap_or_else(|| "no reason given".to_owned());
-        Self::Browser { what, reason: reason.chars().take(MAX_TEXT).collect() }
+        Self::Browser { what, reason: text(error) }
     }
+
+    pub(crate) fn no_peer_connection(error: &JsValue) -> Self {
+        Self::NoPeerConnection(text(error))
+    }
+}
+
+/// What the browser says.
+fn text(error: &JsValue) -> String {
+    let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+    let text = message.or_else(|| error.as_string()).unwrap_or_else(|| "no reason given".to_owned());
+    text.chars().take(MAX_TEXT).collect()
 }

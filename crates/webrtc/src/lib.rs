@@ -26,8 +26,9 @@
 //!
 //! # What it does not do
 //!
-//! A browser takes what comes on a data channel whether it is read or not, and the protocol has no windows. So a remote
-//! that sends faster than its stream is read for long loses that stream: nothing here slows it down. It does not decide
+//! A browser takes what comes on a data channel whether it is read or not, and the protocol has no windows. Browsers that
+//! both run this agree on some ([`libp2p_webrtc_utils::window`]); any other that sends faster than its stream is read for
+//! long loses that stream: nothing here slows it down. It does not decide
 //! whom to connect or how many connections a page can afford ([`peer_connections`] counts them), and it does not listen
 //! for WebRTC-direct, which browsers cannot.
 

@@ -25,11 +25,13 @@ const DISCONNECTED_GRACE: Duration = Duration::from_secs(8);
 
 /// How streams end here. A browser hands over what it has received before it says that a channel is closed, and sends
 /// what it has taken before it closes one: who has everything need not leave the channel to the other.
-const STREAM: state::Config = state::Config { fin_linger: Duration::from_secs(10), close_linger: Duration::ZERO };
+const STREAM: state::Config =
+    state::Config { fin_linger: Duration::from_secs(10), close_linger: Duration::ZERO, windows: false };
 
 /// An established connection. Dropping it closes it and resets its streams.
 pub struct Muxer {
     connection: PeerConnection,
+    streams: state::Config,
     /// One for each stream whose channel is open.
     listeners: FuturesUnordered<DropListener<Channel>>,
     grace: Option<Delay>,
@@ -38,13 +40,23 @@ pub struct Muxer {
 }
 
 impl Muxer {
-    pub(crate) fn new(connection: PeerConnection) -> Self {
-        Self { connection, listeners: FuturesUnordered::new(), grace: None, opener: None }
+    /// A connection to a server.
+    pub(crate) fn to_server(connection: PeerConnection) -> Self {
+        Self::new(connection, STREAM)
+    }
+
+    /// A connection to another browser, which may lag behind as this one may.
+    pub(crate) fn to_browser(connection: PeerConnection) -> Self {
+        Self::new(connection, state::Config { windows: true, ..STREAM })
+    }
+
+    fn new(connection: PeerConnection, streams: state::Config) -> Self {
+        Self { connection, streams, listeners: FuturesUnordered::new(), grace: None, opener: None }
     }
 
     /// Opens a stream on `channel` and sees to its end.
     pub(crate) fn stream(&mut self, channel: Channel) -> Stream<Channel> {
-        let (stream, listener) = Stream::with_config(channel, STREAM);
+        let (stream, listener) = Stream::with_config(channel, self.streams);
         self.listeners.push(listener);
         stream
     }

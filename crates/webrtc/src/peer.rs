@@ -17,8 +17,8 @@
 //!
 //! # Bounds
 //!
-//! [`Config::max_negotiations`] at once, of those at most [`MAX_PER_PEER`] that one peer has asked for;
-//! [`Config::timeout`] for each.
+//! [`Config::max_negotiations`] at once, of those at most [`Config::max_answered`] that others have asked for, and
+//! [`MAX_PER_PEER`] that one peer has; [`Config::timeout`] for each.
 //! Nobody's offer is answered once the page has made [`Config::max_made`] peer connections.
 //!
 //! # What it does not do
@@ -67,6 +67,9 @@ pub struct Config {
     /// Negotiations at once, both directions. Each costs a peer connection, which is some hundred kilobytes in the
     /// browser, and one of the number that it gives a page. The default, 16, is a guess.
     pub max_negotiations: usize,
+    /// Negotiations at once that others have asked for, so that they cannot keep the page from its own. The default is
+    /// half of all.
+    pub max_answered: usize,
     /// Peer connections that the page may have made before nobody's offer is answered any more, so that others cannot
     /// use up what the browser allows: Chromium gives a page 500. The default, 400, leaves it 100 of its own choice.
     pub max_made: u32,
@@ -74,7 +77,13 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ice_servers: Vec::new(), timeout: Duration::from_secs(20), max_negotiations: 16, max_made: 400 }
+        Self {
+            ice_servers: Vec::new(),
+            timeout: Duration::from_secs(20),
+            max_negotiations: 16,
+            max_answered: 8,
+            max_made: 400,
+        }
     }
 }
 

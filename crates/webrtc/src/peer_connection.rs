@@ -32,6 +32,9 @@ pub(crate) const INIT: &str = "init";
 /// 1024.
 pub const MAX_CHANNELS: usize = 256;
 
+/// What a candidate that a STUN server has told says of itself (RFC 8839, section 5.1).
+const REFLEXIVE: &str = " typ srflx";
+
 static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// How many peer connections were made since the page was opened. Browsers count too: Chromium gives a page 500 of them,
@@ -68,6 +71,8 @@ struct Shared {
     init: RefCell<Option<js::DataChannel>>,
     /// Own candidates as JSON, then `None`. At most [`MAX_CANDIDATES`].
     candidates: RefCell<VecDeque<Option<String>>>,
+    /// Whether STUN servers are asked and none has answered.
+    unseen: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
@@ -150,6 +155,9 @@ impl Shared {
     fn handle_candidate(&self, candidate: Option<js::Candidate>) {
         // An empty one ends a generation of candidates, and there is but one.
         let candidate = candidate.filter(|candidate| !candidate.text().is_empty());
+        if candidate.as_ref().is_some_and(|candidate| candidate.text().contains(REFLEXIVE)) {
+            self.unseen.set(false);
+        }
         let json = match candidate {
             Some(candidate) => match JSON::stringify(&candidate).ok().and_then(|json| json.as_string()) {
                 Some(json) => Some(json),
@@ -171,8 +179,8 @@ impl PeerConnection {
         if !is_supported() {
             return Err(Error::Unsupported);
         }
-        let connection = js::PeerConnection::new(&configuration(ice_servers))
-            .map_err(|error| Error::browser("a peer connection", &error))?;
+        let connection =
+            js::PeerConnection::new(&configuration(ice_servers)).map_err(|error| Error::no_peer_connection(&error))?;
         MADE.fetch_add(1, Ordering::Relaxed);
         let shared = Rc::new(Shared {
             state: Cell::new(State::Connecting),
@@ -181,6 +189,7 @@ impl PeerConnection {
             inbound: RefCell::default(),
             init: RefCell::default(),
             candidates: RefCell::default(),
+            unseen: Cell::new(!ice_servers.is_empty()),
             waker: Cell::new(None),
         });
         let on_change = Closure::<dyn Fn()>::new({
@@ -210,6 +219,11 @@ impl PeerConnection {
 
     pub(crate) fn state(&self) -> State {
         self.0.shared.state.get()
+    }
+
+    /// Why there is no path, as far as the candidates tell.
+    pub(crate) fn no_path(&self) -> Error {
+        if self.0.shared.unseen.get() { Error::UdpBlocked } else { Error::NoPath }
     }
 
     /// Opens a channel whose number the two browsers agree on.

@@ -15,10 +15,10 @@
 use std::{collections::VecDeque, fmt::Write, time::Duration};
 
 use libp2p_identity::PeerId;
-use multiaddr::{Multiaddr, Protocol};
 
 use super::finds::Asker;
 use crate::{
+    address::origin::{origin, same_host},
     backoff::Backoff,
     boundary::{FetchId, Output},
     bundle::{Bundle, MAX_ENCODED},
@@ -294,36 +294,6 @@ fn origins(cx: &Context<'_>) -> Vec<Known> {
         }
     }
     known
-}
-
-/// Where a relay with this WebSocket address answers HTTP.
-fn origin(address: &Multiaddr) -> Option<String> {
-    let mut protocols = address.iter();
-    let host = match protocols.next()? {
-        Protocol::Ip4(ip) => ip.to_string(),
-        Protocol::Ip6(ip) => format!("[{ip}]"),
-        Protocol::Dns(host) | Protocol::Dns4(host) | Protocol::Dns6(host) => host.into_owned(),
-        _ => return None,
-    };
-    let Some(Protocol::Tcp(port)) = protocols.next() else { return None };
-    let scheme = match (protocols.next()?, protocols.next()) {
-        (Protocol::Ws(_), None | Some(Protocol::P2p(_))) => "http",
-        (Protocol::Wss(_), None | Some(Protocol::P2p(_))) => "https",
-        (Protocol::Tls, Some(Protocol::Ws(_))) => "https",
-        _ => return None,
-    };
-    Some(format!("{scheme}://{host}:{port}"))
-}
-
-/// Whether two addresses name the same host in the same way.
-fn same_host(a: &Multiaddr, b: &Multiaddr) -> bool {
-    match (a.iter().next(), b.iter().next()) {
-        (
-            Some(Protocol::Dns(a) | Protocol::Dns4(a) | Protocol::Dns6(a)),
-            Some(Protocol::Dns(b) | Protocol::Dns4(b) | Protocol::Dns6(b)),
-        ) => a == b,
-        (a, b) => a == b,
-    }
 }
 
 /// A target as a segment of a URL's path (RFC 3986): what is not unreserved is written with %; `@` may stay.

@@ -137,7 +137,8 @@ impl Attempt {
             let reason = "a page of the public web does not dial private addresses that others name";
             return self.fail(cx, "UNSUPPORTED", reason.to_owned());
         }
-        let Some(dial) = cx.links.dial(self.expected, cx.after(cx.config.join_attempt)) else {
+        cx.spare(self.peer, &mut addresses);
+        let Some(dial) = cx.links.dial(self.expected, cx.now.elapsed, cx.config.join_attempt) else {
             self.stage = Stage::Due(cx.after(cx.config.join_backoff.0));
             return;
         };

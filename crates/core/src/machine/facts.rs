@@ -7,10 +7,11 @@ use multiaddr::Multiaddr;
 
 use super::{MAX_ADDRESSES, Machine};
 use crate::{
-    address::{is_link_local, is_private},
+    address::{is_link_local, is_private, is_signalled},
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
     cache::peers::Roles,
     event::{Event, JoinStage, Path, State},
+    ladder::SIGNALLING,
     links::{Link, Told},
     time::Now,
     wire::kad::PeerAddresses,
@@ -36,7 +37,14 @@ impl Machine {
             Input::DialFailed { dial, failure } => self.dial_failed(dial, &failure, now),
             Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
             Input::Ponged { peer, connection, rtt } => {
-                self.links.ponged(connection, rtt, now.elapsed);
+                let before = self.links.path_to(&peer);
+                if self.links.ponged(connection, rtt, now.elapsed)
+                    && let Some(link) = self.links.get(connection).cloned()
+                {
+                    let parts = self.parts(now);
+                    parts.ladder.proven(&parts.cx, &link, rtt);
+                    self.path_may_differ(peer, before);
+                }
                 let smoothed = self.links.peer(&peer).and_then(|known| known.rtt);
                 self.cache.peers.heard(&peer, smoothed, now);
                 self.dht.heard(&peer);
@@ -49,12 +57,25 @@ impl Machine {
             Input::PingFailed { connection, .. } => self.unheard(connection),
             Input::Carries { connection, streams } => {
                 let peer = self.links.carries(connection, streams).filter(|_| streams == 0);
+                let parts = self.parts(now);
                 if let Some(peer) = peer {
-                    let parts = self.parts(now);
                     parts.topology.idle(&parts.cx, &peer);
                 }
+                parts.ladder.carries(&parts.cx, connection, streams);
             }
+            Input::OfferFailed { peer, why, reason } => {
+                let mut parts = self.parts(now);
+                parts.ladder.offer_failed(&mut parts.cx, peer, why, reason);
+            }
+            Input::PeerConnections { made } => {
+                self.links.connections_made = made;
+                let parts = self.parts(now);
+                parts.ladder.look_soon(&parts.cx);
+            }
+            Input::NetworkGone => self.network_gone(),
             Input::Reserved { relay } => {
+                let mut parts = self.parts(now);
+                parts.ladder.reserved(&mut parts.cx, relay);
                 if self.reservations.held(&relay) {
                     let mut parts = self.parts(now);
                     parts.join.tell(&mut parts.cx, relay, JoinStage::Reserved);
@@ -98,11 +119,13 @@ impl Machine {
                 if let Some(list) = parts.lists.fetched(&mut parts.cx, fetch, &body) {
                     parts.join.list(&mut parts.cx, &list);
                 }
+                parts.ladder.fetched(&mut parts.cx, fetch, &body);
                 parts.finds.fetched(&mut parts.cx, fetch, &body);
             }
             Input::FetchFailed { fetch, reason } => {
                 let mut parts = self.parts(now);
                 parts.lists.fetch_failed(&mut parts.cx, fetch, &reason);
+                parts.ladder.fetch_failed(&parts.cx, fetch);
                 parts.finds.fetch_failed(&mut parts.cx, fetch, reason);
             }
             Input::Opened { open } => {
@@ -157,18 +180,18 @@ impl Machine {
         dial: Option<DialId>,
         now: Now,
     ) {
-        let before = self.links.best(&peer).map(|(_, link)| link.path);
+        let before = self.links.path_to(&peer);
         let link = Link::new(peer, address.clone(), path, dial.is_some(), now);
-        self.links.connected(connection, link);
+        self.links.connected(connection, link.clone());
         if let Some(dial) = dial {
             self.links.dialled(dial);
         }
-        let mut parts = self.parts(now);
         match before {
-            None => parts.cx.emit(Event::PeerConnected { peer, path, address }),
-            Some(Path::Relayed) if path == Path::Direct => parts.cx.emit(Event::PeerPath { peer, path }),
-            Some(_) => {}
+            None => self.outputs.push_back(Output::Event(Event::PeerConnected { peer, path, address })),
+            Some(_) => self.path_may_differ(peer, before),
         }
+        let mut parts = self.parts(now);
+        parts.ladder.connected(&mut parts.cx, &link);
         if before.is_some() {
             parts.topology.connected_again(&parts.cx);
         }
@@ -180,16 +203,12 @@ impl Machine {
     }
 
     pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId, now: Now) {
-        let before = self.links.best(&peer).map(|(_, link)| link.path);
+        let before = self.links.path_to(&peer);
         let Some((link, last)) = self.links.disconnected(connection) else { return };
+        self.path_may_differ(peer, before);
         let mut parts = self.parts(now);
-        let Some(last) = last else {
-            let after = parts.cx.links.best(&peer).map(|(_, link)| link.path);
-            if let (Some(path), true) = (after, before != after) {
-                parts.cx.emit(Event::PeerPath { peer, path });
-            }
-            return;
-        };
+        parts.ladder.disconnected(&mut parts.cx, &link);
+        let Some(last) = last else { return };
         parts.cx.emit(Event::PeerDisconnected { peer });
         if last.server && !link.released {
             let left = parts.cx.links.servers();
@@ -208,9 +227,27 @@ impl Machine {
         }
     }
 
+    /// Tells the application if a connected peer is not reached as it was `before`.
+    fn path_may_differ(&mut self, peer: PeerId, before: Option<Path>) {
+        if let Some(path) = self.links.path_to(&peer).filter(|path| before != Some(*path)) {
+            self.outputs.push_back(Output::Event(Event::PeerPath { peer, path }));
+        }
+    }
+
+    /// The platform has no network. Links are left alone: they may outlive it, and end by their silence if they do not.
+    fn network_gone(&mut self) {
+        self.offline = true;
+        if self.is_ready() {
+            self.set_status(State::Offline, Some("the platform says that it has no network".to_owned()));
+        }
+    }
+
     /// A link is believed dead: it is closed, and its peer is not waited for.
     pub(super) fn unheard(&mut self, connection: ConnectionId) {
-        if let Some(peer) = self.links.silent(connection) {
+        if let Some(peer) = self.links.get(connection).map(|link| link.peer) {
+            let before = self.links.path_to(&peer);
+            self.links.silent(connection);
+            self.path_may_differ(peer, before);
             self.dht.suspect(peer);
         }
         self.outputs.push_back(Output::Disconnect { connection });
@@ -219,6 +256,9 @@ impl Machine {
     pub(super) fn dial_failed(&mut self, dial: DialId, failure: &DialFailure, now: Now) {
         let Some(known) = self.links.dialled(dial) else { return };
         let mut parts = self.parts(now);
+        if known.beside {
+            return parts.ladder.dial_failed(&mut parts.cx, dial, failure);
+        }
         parts.join.dial_failed(&mut parts.cx, dial, failure);
         parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, known.peer, failure);
         if let Some(peer) = known.peer {
@@ -236,16 +276,21 @@ impl Machine {
         let elsewhere = !is_private(&link.address);
         let claimed = addresses.into_iter().filter(|address| !(elsewhere && is_private(address)));
         let mut addresses: Vec<Multiaddr> = Vec::new();
-        let proven = link.outbound && link.path == Path::Direct;
+        let proven = link.outbound && link.path == Path::Direct && !is_signalled(&link.address);
+        // Signalling is offered on relayed links only, so over a direct one a peer does not name it.
+        let known = self.links.peer(&peer).is_some_and(|known| known.signals);
+        let signals = protocols.iter().any(|protocol| protocol == SIGNALLING) || (known && is_signalled(&link.address));
         for address in proven.then_some(link.address).into_iter().chain(claimed) {
             let address = without_peer(address);
             if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
                 addresses.push(address);
             }
         }
-        let told = Told { server, relay, network, addresses: addresses.clone() };
+        let told = Told { server, relay, signals, network, addresses: addresses.clone() };
         let Some(known) = self.links.identified(&peer, told) else { return };
         self.cache.peers.met(peer, &addresses, proven, Roles { server, relay }, known.rtt, now);
+        let parts = self.parts(now);
+        parts.ladder.identified(&parts.cx, &peer, &addresses);
         if server {
             self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
         } else {

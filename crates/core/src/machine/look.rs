@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use super::Machine;
+use super::{Machine, NotDirect};
 use crate::{
     dht::{Counters, store::Store},
     event::{Path, Status},
@@ -96,6 +96,14 @@ pub struct Explanation {
     pub code: &'static str,
     /// The same in a sentence.
     pub reason: String,
+    /// Why there is no direct path, if the peer is reached through a relay, or could not be reached lately.
+    pub not_direct: Option<NotDirect>,
+}
+
+impl Explanation {
+    fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), not_direct: None }
+    }
 }
 
 impl Machine {
@@ -160,32 +168,32 @@ impl Machine {
     /// The addresses at which others reach this node, without the final `/p2p`.
     pub fn endpoints(&self) -> Vec<Multiaddr> {
         let mut endpoints = self.public.clone();
-        endpoints.extend(self.reservations.endpoints());
+        endpoints.extend(self.reservations.endpoints(&self.config));
         endpoints
     }
 
-    /// Why a peer is reachable, or is not.
+    /// Why a peer is reachable, or is not; and if not directly, why.
     pub fn explain(&self, peer: &PeerId) -> Explanation {
         if *peer == self.local {
-            return Explanation { code: "SELF", reason: "this is the node itself".to_owned() };
+            return Explanation::new("SELF", "this is the node itself");
         }
-        match self.links.best(peer) {
+        let mut explanation = match self.links.best(peer) {
             Some((_, link)) if link.path == Path::Direct => {
-                Explanation { code: "DIRECT", reason: format!("connected over {}", link.address) }
+                return Explanation::new("DIRECT", format!("connected over {}", link.address));
             }
-            Some((_, link)) => Explanation { code: "RELAYED", reason: format!("connected through {}", link.address) },
-            None if self.dht.table.peers().any(|known| known.peer == *peer) => Explanation {
-                code: "KNOWN",
-                reason: "not connected; its addresses are known and are dialled when needed".to_owned(),
-            },
-            None if self.topology.seeks(peer) => Explanation {
-                code: "KNOWN",
-                reason: "not connected; it vanished, and is dialled again until it is back".to_owned(),
-            },
-            None => Explanation {
-                code: "UNKNOWN",
-                reason: "not connected; opening a stream would look its addresses up".to_owned(),
-            },
-        }
+            Some((_, link)) => Explanation::new("RELAYED", format!("connected through {}", link.address)),
+            None if self.dht.table.peers().any(|known| known.peer == *peer) => {
+                Explanation::new("KNOWN", "not connected; its addresses are known and are dialled when needed")
+            }
+            None if self.topology.seeks(peer) => {
+                Explanation::new("KNOWN", "not connected; it vanished, and is dialled again until it is back")
+            }
+            None => Explanation::new("UNKNOWN", "not connected; opening a stream would look its addresses up"),
+        };
+        explanation.not_direct = match self.links.is_connected(peer) {
+            true => Some(self.ladder.explain(&self.config, &self.links, &self.local, peer, self.clock.elapsed)),
+            false => self.openings.unreached(peer).cloned(),
+        };
+        explanation
     }
 }

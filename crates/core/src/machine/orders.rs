@@ -16,6 +16,14 @@ use crate::{
     time::Now,
 };
 
+/// Time for links to be heard again after a wake: a radio that wakes up and a round trip, and short enough for the node to be
+/// back in the network within three seconds of its wake. A guess.
+const AWAKE: Duration = Duration::from_millis(1500);
+
+/// Age from which a dial that is under way at a wake is begun anew: it may have been lost in the sleep. Longer than a
+/// handshake over an ocean.
+const STALE: Duration = Duration::from_secs(3);
+
 /// Time for withdrawals to reach their holders when the node closes.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -87,7 +95,8 @@ impl Machine {
             }
             Target::Peer { peer, name } => {
                 let mut parts = self.parts(now);
-                parts.openings.start(&mut parts.cx, parts.dht, op, name, peer, Vec::new());
+                let circuits = parts.ladder.circuits(&peer);
+                parts.openings.start(&mut parts.cx, parts.dht, op, name, peer, circuits);
             }
         }
         self.advance(now);
@@ -103,12 +112,22 @@ impl Machine {
         self.advance(now);
     }
 
-    /// The network came back, or the page woke up: everything that waits for its turn is tried at once.
+    /// The network came back or is another one, or the page woke up: everything that waits for its turn is tried at once, and
+    /// every link must show within a second and a half that it lives.
     pub fn wake(&mut self, now: Now) {
+        self.offline = false;
+        for dial in self.links.older(now.elapsed, STALE) {
+            self.give_dial_up(dial, now);
+        }
+        for (peer, connection) in self.links.doubt(now.elapsed, self.config.link_silence, AWAKE) {
+            self.outputs.push_back(Output::Ping { peer, connection });
+        }
         self.join.retry_now(now.elapsed);
         self.lists.retry_now(now.elapsed);
+        self.reservations.retry_now(now.elapsed);
         let mut parts = self.parts(now);
         parts.topology.wake(&mut parts.cx);
+        parts.ladder.wake(&parts.cx);
         self.advance(now);
     }
 

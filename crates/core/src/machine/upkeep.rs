@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Machine, Parts};
 use crate::{
-    boundary::{DialFailure, Outcome, Output},
+    boundary::{DialFailure, DialId, Outcome, Output},
     config::Role,
     dht::News,
     event::{Event, JoinStage, State},
@@ -30,19 +30,10 @@ impl Machine {
             self.publisher.clock_was_set(now);
         }
         self.clock = now;
-        let mut parts = self.parts(now);
-        for dial in parts.cx.links.overdue(now.elapsed) {
-            parts.cx.outputs.push_back(Output::CancelDial { dial });
-            let limit = parts.cx.config.dial_timeout.as_secs();
-            let failure = DialFailure::Failed(format!("no answer within {limit} s"));
-            let peer = parts.cx.links.dialled(dial).and_then(|known| known.peer);
-            parts.join.dial_failed(&mut parts.cx, dial, &failure);
-            parts.openings.dial_failed(&mut parts.cx, parts.dht, dial, peer, &failure);
-            if let Some(peer) = peer {
-                parts.cx.unreachable(&peer);
-                parts.dht.dial_failed(&mut parts.cx, peer);
-            }
+        for dial in self.links.overdue(now.elapsed) {
+            self.give_dial_up(dial, now);
         }
+        let mut parts = self.parts(now);
         parts.openings.overdue(&mut parts.cx, parts.dht);
         if self.status.state != State::Closed {
             let lacking = self.lacks_contacts();
@@ -69,13 +60,23 @@ impl Machine {
         self.settle_finds(now);
         self.end_overdue_orders(now);
         if self.status.state != State::Closed {
+            let mut parts = self.parts(now);
+            parts.ladder.advance(&mut parts.cx);
             self.remember(now);
         }
     }
 
+    /// Gives a dial up that has taken too long.
+    pub(super) fn give_dial_up(&mut self, dial: DialId, now: Now) {
+        let age = self.links.dial_age(dial, now.elapsed).unwrap_or_default();
+        self.outputs.push_back(Output::CancelDial { dial });
+        let failure = DialFailure::Failed(format!("no answer within {} s", age.as_secs()));
+        self.dial_failed(dial, &failure, now);
+    }
+
     pub(super) fn hand_round_news(&mut self, now: Now) {
         while let Some(news) = self.dht.poll_news() {
-            let state = self.status.state;
+            let (state, offline) = (self.status.state, self.offline);
             let mut parts = self.parts(now);
             match news {
                 News::Bundle(lookup, bundle) => parts.finds.found(&mut parts.cx, lookup, &bundle),
@@ -85,7 +86,7 @@ impl Machine {
                     parts.openings.addresses(&mut parts.cx, parts.dht, lookup, &record.record().addresses);
                 }
                 News::Answer(peer) => {
-                    if matches!(state, State::Joining | State::Offline) {
+                    if matches!(state, State::Joining | State::Offline) && !offline {
                         parts.join.tell(&mut parts.cx, peer, JoinStage::DhtAnswered);
                         if state == State::Offline {
                             parts.publisher.alarm(&mut parts.cx);

@@ -8,7 +8,7 @@ use futures::{
 };
 use libp2p::{PeerId, Stream};
 use openred_core::{
-    FetchId, InboundId, OpenId, RequestId, Response,
+    ConnectionId, FetchId, InboundId, OpenId, RequestId, Response,
     event::Path,
     wire::{
         kad,
@@ -34,6 +34,8 @@ const ENDED: Duration = Duration::from_secs(2);
 
 /// What an exchange tells the driver.
 pub(super) enum Exchanged {
+    /// A ping has come back after this time, or will not.
+    Ping { connection: ConnectionId, rtt: Option<Duration> },
     /// A request of ours is answered, or written if it has no answer.
     Request { request: RequestId, result: io::Result<Option<Vec<u8>>> },
     /// An HTTP request has ended, with the body or the reason why there is none.
@@ -52,6 +54,21 @@ pub(super) struct Asked {
     pub(super) peer: PeerId,
     pub(super) message: Vec<u8>,
     pub(super) answer: oneshot::Sender<Response>,
+}
+
+/// One ping of libp2p's protocol on a stream of its own.
+pub(super) async fn ping(connection: ConnectionId, mut stream: Stream, mut report: mpsc::Sender<Exchanged>) {
+    let (sent, since) = (platform::seed(), platform::elapsed());
+    let pinged = within(HEADER, async {
+        stream.write_all(&sent).await?;
+        stream.flush().await?;
+        let mut answer = [0; 32];
+        stream.read_exact(&mut answer).await?;
+        Ok(answer == sent)
+    });
+    let came_back = pinged.await.is_ok_and(|same| same);
+    let rtt = came_back.then(|| platform::elapsed().saturating_sub(since));
+    let _ = report.send(Exchanged::Ping { connection, rtt }).await;
 }
 
 pub(super) async fn request(

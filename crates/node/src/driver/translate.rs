@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use libp2p::{Multiaddr, PeerId, TransportError, core::ConnectedPoint, multiaddr::Protocol, swarm::DialError};
 use openred_core::DialFailure;
 
+use crate::platform;
+
 /// The innermost reason of an error: the wrappers around it say where it passed, not what it was.
 pub(super) fn cause(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
@@ -20,6 +22,13 @@ pub(super) fn dial_failure(error: &DialError) -> DialFailure {
         DialError::WrongPeerId { obtained, .. } => DialFailure::WrongPeer { obtained: *obtained },
         DialError::NoAddresses => DialFailure::Unsupported,
         DialError::Transport(failures) => {
+            let not_direct = failures.iter().find_map(|(_, failure)| match failure {
+                TransportError::MultiaddrNotSupported(_) => None,
+                TransportError::Other(error) => platform::not_direct(error),
+            });
+            if let Some(failure) = not_direct {
+                return failure;
+            }
             let mut reasons: Vec<String> = failures
                 .iter()
                 .filter_map(|(_, failure)| match failure {

@@ -1,6 +1,7 @@
 //! A node in a web page or a worker: WebSockets and WebRTC of the browser, timers of the event loop.
 
 mod fetch;
+mod pages;
 mod websocket;
 
 use std::{convert::Infallible, io, time::Duration};
@@ -14,10 +15,12 @@ use libp2p::{
     multiaddr::Protocol,
     relay, swarm,
 };
-use openred_webrtc::direct;
+use openred_webrtc::{direct, peer};
 use wasm_bindgen_futures::spawn_local;
 
 pub(crate) use self::fetch::Fetcher;
+pub use self::pages::{PageTransport, pages};
+pub(crate) use self::pages::{Pages, not_direct, page_address, page_event, set_stun_servers};
 use crate::{config::RelayLimits, meter::Meter, shared::Relayed};
 
 /// What the crate has on this platform only: nothing.
@@ -76,8 +79,8 @@ pub fn executor_config() -> swarm::Config {
 }
 
 /// How many peer connections this page has made.
-pub(crate) fn peer_connections() -> u64 {
-    openred_webrtc::peer_connections().into()
+pub(crate) fn peer_connections() -> u32 {
+    openred_webrtc::peer_connections()
 }
 
 /// Nothing: a page serves nobody as a relay.
@@ -103,7 +106,7 @@ pub(crate) fn count_relayed(_: &mut Relayed, event: &Infallible) {
 /// this at 140 ms each. A relay without an address for WebSocket is reached so much later.
 const WEBSOCKET_FIRST: Duration = Duration::from_secs(1);
 
-/// WebSocket and WebRTC-direct, with circuit relay over them.
+/// WebSocket and WebRTC-direct, with circuit relay over them, and WebRTC between pages.
 ///
 /// # Errors
 ///
@@ -111,6 +114,7 @@ const WEBSOCKET_FIRST: Duration = Duration::from_secs(1);
 pub fn transport(
     identity: &Keypair,
     relay: relay::client::Transport,
+    pages: PageTransport,
     _: Config,
     meter: &Meter,
 ) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
@@ -118,14 +122,15 @@ pub fn transport(
     let streams = super::upgraded(relay.or_transport(websocket::Transport), identity)?;
     let direct = direct::Transport::new(identity).waiting(WEBSOCKET_FIRST);
     let direct = direct.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed();
-    let all = streams.or_transport(direct).map(|output, _| output.into_inner()).boxed();
-    Ok(super::timed_and_metered(all, meter))
+    let relays = streams.or_transport(direct).map(|output, _| output.into_inner()).boxed();
+    // Negotiations between pages have a time limit of their own.
+    Ok(meter.measure(pages::or(pages, super::timed(relays))))
 }
 
-/// Whether an address is of a kind that [`transport`] dials from this page. A relayed address counts by its relay; that of a
-/// page that is reached directly behind one does not, since no node announces such addresses.
+/// Whether an address is of a kind that [`transport`] dials from this page. A relayed address counts by its relay; so does
+/// that of a page that the relay helps to reach directly, if this page has WebRTC.
 pub fn can_dial(address: &Multiaddr) -> bool {
-    if address.iter().any(|part| part == Protocol::WebRTC) {
+    if address.iter().any(|part| part == Protocol::WebRTC) && !peer::can_dial(address) {
         return false;
     }
     let relay = address.iter().take_while(|part| !matches!(part, Protocol::P2pCircuit)).collect();

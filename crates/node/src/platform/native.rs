@@ -9,7 +9,7 @@ pub mod webrtc;
 #[cfg(test)]
 mod tests;
 
-use std::{io, pin::Pin, time::Duration};
+use std::{convert::Infallible, error::Error as StdError, io, pin::Pin, time::Duration};
 
 use futures::future::Either;
 use libp2p::{
@@ -20,6 +20,7 @@ use libp2p::{
     multiaddr::Protocol,
     quic, relay, swarm, tcp, websocket,
 };
+use openred_core::{DialFailure, Input};
 
 pub(crate) use self::fetch::Fetcher;
 use self::incoming::IncomingWebSockets;
@@ -88,9 +89,39 @@ pub fn executor_config() -> swarm::Config {
 }
 
 /// None are counted: the limit is one of browsers.
-pub(crate) fn peer_connections() -> u64 {
+pub(crate) fn peer_connections() -> u32 {
     0
 }
+
+/// Dials no pages: what connects them is a browser's.
+#[derive(Debug)]
+pub struct PageTransport;
+
+/// Negotiates nothing.
+pub(crate) type Pages = swarm::dummy::Behaviour;
+
+/// Both halves of nothing.
+pub fn pages(_: u32) -> (PageTransport, Pages) {
+    (PageTransport, swarm::dummy::Behaviour)
+}
+
+/// Nothing: pages do not dial native nodes.
+pub(crate) fn page_address() -> Option<Multiaddr> {
+    None
+}
+
+/// Has nothing to tell.
+pub(crate) fn page_event(event: Infallible) -> Input {
+    match event {}
+}
+
+/// Dials no pages.
+pub(crate) fn not_direct(_: &(dyn StdError + 'static)) -> Option<DialFailure> {
+    None
+}
+
+/// Asks none of them.
+pub(crate) fn set_stun_servers(_: &mut Pages, _: Vec<String>) {}
 
 /// TCP, QUIC, WebSocket and WebRTC-direct, with circuit relay over all of them.
 ///
@@ -100,6 +131,7 @@ pub(crate) fn peer_connections() -> u64 {
 pub fn transport(
     identity: &Keypair,
     relay: relay::client::Transport,
+    _: PageTransport,
     config: Config,
     meter: &Meter,
 ) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
@@ -113,7 +145,7 @@ pub fn transport(
     if let Some(host) = &config.internet {
         let hosted = super::upgraded(host.transport(), identity)?;
         let all = relayed.or_transport(hosted).map(|either, _| either.into_inner());
-        return Ok(super::timed_and_metered(all.boxed(), meter));
+        return Ok(meter.measure(super::timed(all.boxed())));
     }
     let incoming = super::upgraded(incoming::Transport::new(config.incoming), identity)?;
     let websocket = super::upgraded(websocket::Config::new(dns::tokio::Transport::system(tcp())?), identity)?;
@@ -138,7 +170,7 @@ pub fn transport(
         .map(|either, _| either.into_inner())
         .or_transport(dns::tokio::Transport::system(plain)?)
         .map(|either, _| either.into_inner());
-    Ok(super::timed_and_metered(all.boxed(), meter))
+    Ok(meter.measure(super::timed(all.boxed())))
 }
 
 /// Whether an address is of a kind that [`transport`] dials. A relayed address counts by its relay; that of a page behind

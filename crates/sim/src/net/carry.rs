@@ -67,6 +67,8 @@ impl Net {
             Output::Dial { dial, peer, addresses } => self.dial(id, dial, peer, addresses),
             Output::CancelDial { dial } => self.forget_dial(id, dial),
             Output::Disconnect { connection } => self.close_end(WireId(connection.0), id),
+            Output::Ping { connection, .. } => self.ping_now(WireId(connection.0), id),
+            Output::StunServers(servers) => self.nodes[id.0].books.stun_servers = servers,
             Output::Reserve { relay, address: _ } => self.reserve(id, relay),
             Output::Request { request, connection, message, answered, .. } => {
                 self.request(id, WireId(connection.0), request, message, answered);

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
-use openred_core::{ConnectionId, DialFailure, DialId, Input, address::is_relayed};
+use openred_core::{
+    ConnectionId, DialFailure, DialId, Input,
+    address::{is_relayed, is_signalled},
+};
 
 use super::{Net, carry::ASK};
 use crate::{
@@ -66,12 +69,16 @@ impl Net {
         let (host, circuit) = split(&address);
         let target = self.by_address.get(&host).copied();
         let circuit = circuit.map(|to| Circuit { to, under: [None, None] });
-        let known = Attempt { group, node: id, dial, peer, address, target, circuit, then };
+        let direct = is_signalled(&address);
+        let known = Attempt { group, node: id, dial, peer, address, target, circuit, then, over: None };
         self.attempts.insert(attempt, known);
         self.groups.entry(group).or_default().push(attempt);
         let node = &mut self.nodes[id.0];
         node.traffic.dials += 1;
         node.books.attempts.insert(attempt);
+        if direct {
+            return self.offer(attempt);
+        }
         self.after(CONNECT_TIMEOUT, Happening::GiveUp { attempt });
         let Some(target) = target else {
             // Nobody has the address, but the machine there refuses.
@@ -102,7 +109,7 @@ impl Net {
         }
     }
 
-    fn step_after(&mut self, attempt: AttemptId, hops: Hops, trips: u32, step: Step) {
+    pub(super) fn step_after(&mut self, attempt: AttemptId, hops: Hops, trips: u32, step: Step) {
         let hops = hops.times(trips);
         let travel = self.travel(hops);
         self.after(travel, Happening::Step { attempt, hops, step });
@@ -126,6 +133,10 @@ impl Net {
             Step::Hop => self.bridge(attempt, id, target),
             Step::Stop => self.stopped(attempt, id, target),
             Step::Bridged => self.bridged(attempt, id, target),
+            Step::Offered => self.offered(attempt),
+            Step::Agreed => self.agreed(attempt),
+            Step::Paired => self.paired(attempt),
+            Step::NotDirect(why) => self.not_direct(attempt, why),
         }
     }
 
@@ -194,7 +205,7 @@ impl Net {
     }
 
     /// An attempt has a connection: the others of its dial end.
-    fn won(&mut self, attempt: AttemptId, target: NodeId, via: Option<Via>, seen: Multiaddr) -> WireId {
+    pub(super) fn won(&mut self, attempt: AttemptId, target: NodeId, via: Option<Via>, seen: Multiaddr) -> WireId {
         let wire = WireId(self.fresh_id());
         let Some(won) = self.forget_attempt(attempt) else { return wire };
         for other in self.groups.get(&won.group).cloned().unwrap_or_default() {
@@ -273,7 +284,7 @@ impl Net {
         self.end_attempt(attempt, DialFailure::Failed(reason.to_owned()));
     }
 
-    fn end_attempt(&mut self, attempt: AttemptId, failure: DialFailure) {
+    pub(super) fn end_attempt(&mut self, attempt: AttemptId, failure: DialFailure) {
         let Some(ended) = self.forget_attempt(attempt) else { return };
         if let Some(then) = ended.then {
             self.end_attempt(then, failure.clone());
@@ -392,7 +403,7 @@ fn is_quic(address: &Multiaddr) -> bool {
 
 /// The address that is dialled first, and the target behind a circuit.
 fn split(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
-    if !is_relayed(address) {
+    if !is_relayed(address) && !is_signalled(address) {
         return (address.clone(), None);
     }
     let host = address.iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect();

@@ -27,6 +27,9 @@ const RENEWAL: Duration = Duration::from_secs(45 * 60);
 /// The protocols of every relay's identify, beside the network's own.
 const RELAY_PROTOCOLS: [&str; 2] = ["/ipfs/ping/1.0.0", "/libp2p/circuit/relay/0.2.0/hop"];
 
+/// The protocol by which two pages agree on a direct path.
+const SIGNALLING: &str = "/webrtc-signaling/0.0.1";
+
 impl Net {
     /// Sends a packet to the other end; `trips` is how often its way is travelled until it arrives.
     pub(super) fn send(&mut self, from: NodeId, wire: WireId, trips: u32, packet: Packet) {
@@ -41,12 +44,16 @@ impl Net {
         if !known.end(to).open {
             return;
         }
-        let from = known.other(to);
+        let (from, relayed) = (known.other(to), known.via.is_some());
         let peer = self.nodes[from.0].peer;
         match packet {
             Packet::Connected { address } => self.connected(to, wire, address, None),
             Packet::Close => self.close_end(wire, to),
-            Packet::Identify => self.identified(to, from),
+            Packet::Identify => self.identified(to, from, relayed),
+            Packet::Echo { sent } => {
+                let (connection, rtt) = (ConnectionId(wire.0), self.now - sent);
+                self.tell(to, Input::Ponged { peer, connection, rtt });
+            }
             Packet::Pong { sent, missed } => self.pong(wire, to, peer, sent, missed),
             Packet::Ask { request, message, answered } => self.asked(to, wire, peer, request, message, answered),
             Packet::Answer { request, message } => self.answered(to, request, Ok(message)),
@@ -65,13 +72,17 @@ impl Net {
         self.settle(to);
     }
 
-    fn identified(&mut self, id: NodeId, other: NodeId) {
+    fn identified(&mut self, id: NodeId, other: NodeId, relayed: bool) {
         let other = &self.nodes[other.0];
         let network = &other.config.network;
         let mut protocols = vec!["/ipfs/id/1.0.0".to_owned(), network.stream_protocol()];
         if other.config.role == Role::Relay {
             protocols.push(network.kad_protocol());
             protocols.extend(RELAY_PROTOCOLS.map(str::to_owned));
+        }
+        // As the real shell, which offers signalling on relayed connections only.
+        if other.config.goes_direct() && relayed {
+            protocols.push(SIGNALLING.to_owned());
         }
         let addresses = match &other.mind {
             Mind::Machine(machine) => machine.endpoints(),
@@ -198,6 +209,15 @@ impl Net {
     }
 
     // Pings.
+
+    /// The machine wants a ping on a stream of its own: opening that and the ping travel together.
+    pub(super) fn ping_now(&mut self, wire: WireId, id: NodeId) {
+        let Some(known) = self.wires.get(&wire) else { return };
+        let hops = known.hops(id).times(2);
+        self.nodes[id.0].traffic.pings += 1;
+        let (sent, travel) = (self.now, self.travel(hops));
+        self.after(travel, Happening::Arrive { wire, to: id, hops, packet: Packet::Echo { sent } });
+    }
 
     pub(super) fn ping(&mut self, wire: WireId, id: NodeId, missed: u32) {
         let Some(known) = self.wires.get_mut(&wire) else { return };

@@ -41,6 +41,11 @@ impl Net {
         self.web.insert(url.to_owned(), text.as_bytes().to_vec());
     }
 
+    /// What a relay says of itself at `/bootstrap.json` from here on.
+    pub fn describe(&mut self, relay: NodeId, json: &str) {
+        json.clone_into(&mut self.nodes[relay.0].bootstrap);
+    }
+
     /// Takes a text off the web again.
     pub fn unpublish(&mut self, url: &str) {
         self.web.remove(url);
@@ -118,6 +123,9 @@ impl Net {
         let node = &self.nodes[relay.0];
         let now = node.clock.now(self.now);
         let Mind::Machine(machine) = &node.mind else { return Err("connection refused".to_owned()) };
+        if path(url) == "/bootstrap.json" {
+            return Ok(node.bootstrap.clone().into_bytes());
+        }
         let name = path(url).strip_prefix("/v1/bundles/").and_then(decode).ok_or("the answer's status is 404")?;
         let target: ServiceTarget = name.parse().map_err(|_| "the answer's status is 400")?;
         // Nobody known is an empty bundle, and its bytes are none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p_identity::{Keypair, PeerId};
 use multiaddr::Multiaddr;
 use openred_core::{
-    Machine, Role,
+    Explanation, Machine, Role,
     event::{Event, State},
     name::ServiceTarget,
 };
@@ -79,6 +79,21 @@ impl Net {
     pub fn links_between(&self, id: NodeId, other: NodeId) -> usize {
         let wires = self.nodes[id.0].books.wires.iter();
         wires.filter(|wire| self.wires.get(wire).is_some_and(|known| known.other(id) == other)).count()
+    }
+
+    /// Of those the ones without a relay.
+    pub fn direct_links_between(&self, id: NodeId, other: NodeId) -> usize {
+        self.nodes[id.0].books.direct.get(&other).map_or(0, Vec::len)
+    }
+
+    /// The STUN servers that a node uses for direct paths.
+    pub fn stun_servers(&self, id: NodeId) -> &[String] {
+        &self.nodes[id.0].books.stun_servers
+    }
+
+    /// How a node reaches another, and why.
+    pub fn explain(&self, id: NodeId, other: NodeId) -> Explanation {
+        self.machine(id).explain(&self.peer(other))
     }
 
     /// A node's wall clock.

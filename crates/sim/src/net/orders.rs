@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openred_core::{
-    Error, Machine, Now, OpId, Outcome,
+    Error, Input, Machine, Now, OpId, Outcome,
     find::{FindOptions, Found},
     name::ServiceName,
     open::Target,
@@ -175,6 +175,12 @@ impl Net {
         if let Some(machine) = node.machine() {
             machine.wake(now);
         }
+        self.settle(id);
+    }
+
+    /// Tells the node that its platform has no network.
+    pub fn network_gone(&mut self, id: NodeId) {
+        self.tell(id, Input::NetworkGone);
         self.settle(id);
     }
 

@@ -17,11 +17,11 @@ fn decode_all(bytes: &[u8], piece: usize) -> Result<Vec<Message>, FrameError> {
 }
 
 fn data(bytes: &[u8]) -> Message {
-    Message { flag: None, data: Bytes::copy_from_slice(bytes) }
+    Message { data: Bytes::copy_from_slice(bytes), ..Message::default() }
 }
 
 fn flag(flag: Flag) -> Message {
-    Message { flag: Some(flag), data: Bytes::new() }
+    Message { flag: Some(flag), ..Message::default() }
 }
 
 #[test]
@@ -29,6 +29,13 @@ fn flags_have_the_numbers_of_the_specification() {
     for (number, flag) in FLAGS.into_iter().enumerate() {
         assert_eq!(encode_flag(flag).as_ref(), [2, 0x08, number as u8]);
     }
+}
+
+#[test]
+fn a_limit_is_nothing_to_those_who_do_not_know_it() {
+    let frame = encode_limit(1 << 20);
+    assert_eq!(decode_all(&frame, 1), Ok(vec![Message { limit: Some(1 << 20), ..Message::default() }]));
+    assert_eq!(protobuf::decode(&frame[1..]), Ok((None, None)));
 }
 
 #[test]
@@ -44,7 +51,7 @@ fn the_most_data_makes_the_longest_frame() {
 #[test]
 fn data_comes_with_a_flag_too() {
     let bytes = [6, 0x08, 0, 0x12, 2, b'h', b'i'];
-    let message = Message { flag: Some(Flag::Fin), data: Bytes::from_static(b"hi") };
+    let message = Message { flag: Some(Flag::Fin), ..data(b"hi") };
     assert_eq!(decode_all(&bytes, 7), Ok(vec![message]));
 }
 

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CONFIG: Config = Config { fin_linger: Duration::from_secs(10), close_linger: Duration::from_secs(1) };
+const CONFIG: Config =
+    Config { fin_linger: Duration::from_secs(10), close_linger: Duration::from_secs(1), windows: false };
 const WAIT_FOR_FLAGS: Ending = Ending::Linger(CONFIG.fin_linger);
 const WAIT_FOR_CLOSE: Ending = Ending::Linger(CONFIG.close_linger);
 

@@ -11,13 +11,18 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::Open;
 use crate::{
     channel::{Closing, DataChannel},
-    framing::{Decoder, FrameError, MAX_DATA_LEN, MAX_MSG_LEN, encode_data, encode_flag},
+    framing::{Decoder, FrameError, MAX_DATA_LEN, MAX_MSG_LEN, encode_data, encode_flag, encode_limit},
     state::{Config, Ending, Readable, State, Transmit, Writable},
+    window::{AHEAD, Window},
 };
 
 /// From so many bytes on that the owner has not read, the data channel is left alone: that is how the remote feels it.
 /// Until then flags are seen although the owner does not read. One message; a second may come on top of it.
 const READ_AHEAD: usize = MAX_MSG_LEN;
+
+/// The same while the remote holds our data back: the word that it goes on comes behind what it has sent. It has heard by
+/// then how much is taken here.
+const READ_AHEAD_HELD: usize = 2 * AHEAD;
 
 /// Reads of the data channel in one go, before other tasks get their turn. A guess: half a megabyte at most.
 const READS_AT_ONCE: usize = 32;
@@ -25,11 +30,14 @@ const READS_AT_ONCE: usize = 32;
 /// One stream: its [`State`], its data channel and what is under way.
 pub(super) struct Pipe<T> {
     state: State,
+    window: Window,
+    /// Whether the window is told.
+    windows: bool,
     /// Gone once it is being closed.
     channel: Option<(T, Open)>,
     decoder: Decoder,
     violation: Option<FrameError>,
-    /// Data that the owner has not read: at most [`READ_AHEAD`] and one message.
+    /// Data that the owner has not read: at most [`READ_AHEAD`], or [`READ_AHEAD_HELD`], and one message.
     unread: BytesMut,
     /// Data that is not yet in a frame: at most [`MAX_DATA_LEN`] bytes.
     written: Vec<u8>,
@@ -47,6 +55,8 @@ impl<T> Pipe<T> {
     pub(super) fn new(channel: T, config: Config) -> Self {
         Self {
             state: State::new(config),
+            window: Window::default(),
+            windows: config.windows,
             channel: Some((channel, Open::count())),
             decoder: Decoder::default(),
             violation: None,
@@ -96,15 +106,16 @@ impl<T: DataChannel> Pipe<T> {
             }
             Readable::Open => return Poll::Pending,
         }
-        let was_full = self.unread.len() >= READ_AHEAD;
+        let was_full = !self.reads_ahead();
         let length = buffer.len().min(self.unread.len());
         self.unread.copy_to_slice(&mut buffer[..length]);
+        self.window.read(length);
         if self.unread.is_empty() {
             // An idle stream keeps no memory.
             self.unread = BytesMut::new();
         }
-        if was_full {
-            // Nobody has asked the data channel to wake us.
+        if was_full || self.window.is_due() {
+            // Nobody has asked the data channel to wake us, or the remote is waiting for our word.
             self.work(cx);
         }
         Poll::Ready(Ok(length))
@@ -199,11 +210,20 @@ impl<T: DataChannel> Pipe<T> {
         self.channel.take().map(|(channel, _)| channel.close_both())
     }
 
+    /// Whether the data channel is read although the owner has not read everything.
+    fn reads_ahead(&self) -> bool {
+        let held = self.window.room() == 0 && !self.written.is_empty();
+        self.unread.len() < if held { READ_AHEAD_HELD } else { READ_AHEAD }
+    }
+
     fn receive(&mut self, cx: &mut Context<'_>) {
         let mut reads = 0;
-        while self.state.listens() && self.unread.len() < READ_AHEAD {
+        while self.state.listens() && self.reads_ahead() {
             match self.decoder.poll_message() {
                 Ok(Some(message)) => {
+                    if let Some(limit) = message.limit {
+                        self.window.handle_limit(limit);
+                    }
                     if self.state.accepts_data() {
                         self.unread.extend_from_slice(&message.data);
                     }
@@ -264,14 +284,27 @@ impl<T: DataChannel> Pipe<T> {
                     }
                 }
             }
+            if self.windows
+                && self.state.accepts_data()
+                && let Some(limit) = self.window.poll_limit(self.unread.len() >= READ_AHEAD)
+            {
+                self.frame = encode_limit(limit);
+                continue;
+            }
             let full = self.written.len() == MAX_DATA_LEN;
             let finishing = self.state.writable() == Writable::Finished;
             let due = !self.written.is_empty() && (full || self.flush || finishing);
             self.frame = match self.state.poll_transmit(due) {
                 Some(Transmit::Flag(flag)) => encode_flag(flag),
                 Some(Transmit::Data) => {
-                    self.flush = false;
-                    encode_data(mem::take(&mut self.written).into())
+                    let room = self.window.room().min(self.written.len());
+                    if room == 0 {
+                        break;
+                    }
+                    let rest = self.written.split_off(room);
+                    self.flush &= !rest.is_empty();
+                    self.window.sent(room);
+                    encode_data(mem::replace(&mut self.written, rest).into())
                 }
                 None => break,
             };

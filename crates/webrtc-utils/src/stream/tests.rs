@@ -8,7 +8,10 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use self::fake::FakeChannel;
 use super::*;
-use crate::framing::{Decoder, Flag, MAX_DATA_LEN, MAX_MSG_LEN, Message, encode_data, encode_flag};
+use crate::{
+    framing::{Decoder, Flag, MAX_DATA_LEN, MAX_MSG_LEN, Message, encode_data, encode_flag, encode_limit},
+    window::AHEAD,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -16,10 +19,11 @@ const SOON: Duration = Duration::from_secs(5);
 const NEVER: Duration = Duration::from_secs(60);
 
 /// Waits for the remote's flags.
-const PATIENT: state::Config = state::Config { fin_linger: NEVER, close_linger: Duration::from_millis(50) };
+const PATIENT: state::Config =
+    state::Config { fin_linger: NEVER, close_linger: Duration::from_millis(50), windows: false };
 
 /// Waits for the remote to close the channel too.
-const POLITE: state::Config = state::Config { fin_linger: NEVER, close_linger: NEVER };
+const POLITE: state::Config = state::Config { fin_linger: NEVER, close_linger: NEVER, windows: false };
 
 type Listener = JoinHandle<io::Result<()>>;
 
@@ -68,11 +72,14 @@ impl Stranger {
     }
 
     async fn expect(&mut self, flag: Flag) {
-        assert_eq!(self.hear().await, Some(Message { flag: Some(flag), data: Bytes::new() }));
+        assert_eq!(self.hear().await, Some(Message { flag: Some(flag), ..Message::default() }));
     }
 
     async fn expect_data(&mut self, data: &'static str) {
-        assert_eq!(self.hear().await, Some(Message { flag: None, data: Bytes::from_static(data.as_bytes()) }));
+        assert_eq!(
+            self.hear().await,
+            Some(Message { data: Bytes::from_static(data.as_bytes()), ..Message::default() })
+        );
     }
 
     async fn expect_closed(&mut self) {
@@ -91,6 +98,60 @@ async fn finished(listener: Listener) {
 async fn read_to_end(stream: &mut Stream<FakeChannel>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     soon(stream.read_to_end(&mut bytes)).await.map(|_| bytes)
+}
+
+#[tokio::test]
+async fn a_remote_is_told_how_far_it_may_go_once_the_owner_lags() {
+    let (mut stream, _listener, mut stranger) = with_stranger(state::Config { windows: true, ..PATIENT });
+    let limit = |limit: usize| Some(Message { limit: Some(limit as u64), ..Message::default() });
+    let frame = encode_data(vec![7; MAX_DATA_LEN].into());
+    for _ in 0..3 {
+        stranger.say(&frame).await;
+    }
+    assert_eq!(stranger.hear().await, limit(AHEAD));
+    let reading = tokio::spawn(async move {
+        stream.read_exact(&mut vec![0; AHEAD / 2]).await.unwrap();
+        stream
+    });
+    for _ in 3..=AHEAD / 2 / MAX_DATA_LEN {
+        stranger.say(&frame).await;
+    }
+    let _stream = soon(reading).await.unwrap();
+    assert_eq!(stranger.hear().await, limit(AHEAD + AHEAD / 2));
+}
+
+#[tokio::test]
+async fn a_writer_waits_where_the_remote_says_and_finishes_after_all_its_data() {
+    let (mut stream, _listener, mut stranger) = with_stranger(PATIENT);
+    stranger.say(encode_limit(10)).await;
+    stream.write_all(b"hello").await.unwrap();
+    soon(stream.flush()).await.unwrap();
+    stranger.expect_data("hello").await;
+    stream.write_all(b" world").await.unwrap();
+    assert!(stream.close().now_or_never().is_none(), "closed with data that nobody may be sent");
+    stranger.expect_data(" worl").await;
+    stranger.say(encode_limit(11)).await;
+    soon(stream.close()).await.unwrap();
+    stranger.expect_data("d").await;
+    stranger.expect(Flag::Fin).await;
+}
+
+#[tokio::test]
+async fn the_word_that_a_writer_may_go_on_is_heard_behind_data_that_nobody_reads() {
+    let (mut stream, _listener, mut stranger) = with_stranger(PATIENT);
+    stranger.say(encode_limit(0)).await;
+    let writing = tokio::spawn(async move {
+        stream.write_all(b"at last").await.unwrap();
+        stream.flush().await.unwrap();
+        stream
+    });
+    let frame = encode_data(vec![7; MAX_DATA_LEN].into());
+    for _ in 0..AHEAD / MAX_DATA_LEN {
+        stranger.say(&frame).await;
+    }
+    stranger.say(encode_limit(100)).await;
+    stranger.expect_data("at last").await;
+    let _stream = soon(writing).await.unwrap();
 }
 
 #[tokio::test]

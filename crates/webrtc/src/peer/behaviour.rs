@@ -53,8 +53,8 @@ pub struct Behaviour {
     dials: mpsc::Receiver<Dial>,
     incoming: mpsc::Sender<Incoming>,
     listening: Arc<AtomicBool>,
-    /// Relayed connections. As many as the swarm allows.
-    circuits: Vec<(PeerId, ConnectionId)>,
+    /// Relayed connections, the youngest last. As many as the swarm allows.
+    circuits: Vec<Circuit>,
     waiting: Vec<Waiting>,
     negotiations: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Who asked for those of the negotiations that are not ours.
@@ -62,6 +62,13 @@ pub struct Behaviour {
     /// Empty whenever the swarm goes idle.
     queue: VecDeque<ToSwarm<Event, DialId>>,
     next_id: u64,
+}
+
+/// A relayed connection.
+struct Circuit {
+    peer: PeerId,
+    relay: Option<PeerId>,
+    connection: ConnectionId,
 }
 
 /// A dial without a stream.
@@ -132,10 +139,10 @@ impl Behaviour {
         }
         let id = DialId(self.next_id);
         self.next_id += 1;
-        let circuit = self.circuits.iter().find(|(peer, _)| *peer == dial.peer);
+        let circuit = self.circuit(&dial);
         let dialled = self.waiting.iter().find(|waiting| waiting.dial.peer == dial.peer && waiting.on.is_circuit());
         let on = match (circuit, dialled) {
-            (Some((_, connection)), _) => On::Stream(*connection),
+            (Some(connection), _) => On::Stream(connection),
             (None, Some(waiting)) => waiting.on,
             (None, None) => On::Circuit(self.dial_circuit(dial.peer, dial.circuit.clone())),
         };
@@ -143,6 +150,14 @@ impl Behaviour {
             self.open_stream(dial.peer, connection, id);
         }
         self.waiting.push(Waiting { id, dial, on });
+    }
+
+    /// A relayed connection to the peer of a dial: of those through the relay that it names, or else of all, the youngest.
+    fn circuit(&self, dial: &Dial) -> Option<ConnectionId> {
+        let relay = address::relay_of(&dial.circuit);
+        let mut circuits = self.circuits.iter().rev().filter(|circuit| circuit.peer == dial.peer);
+        let named = circuits.clone().find(|circuit| circuit.relay == relay);
+        named.or_else(|| circuits.next()).map(|circuit| circuit.connection)
     }
 
     fn dial_circuit(&mut self, peer: PeerId, circuit: Multiaddr) -> ConnectionId {
@@ -158,8 +173,8 @@ impl Behaviour {
         self.queue.push_back(ToSwarm::NotifyHandler { peer_id, handler, event });
     }
 
-    fn handle_established(&mut self, peer: PeerId, connection: ConnectionId) {
-        self.circuits.push((peer, connection));
+    fn handle_established(&mut self, peer: PeerId, relay: Option<PeerId>, connection: ConnectionId) {
+        self.circuits.push(Circuit { peer, relay, connection });
         let mut ready = Vec::new();
         for waiting in &mut self.waiting {
             if waiting.dial.peer == peer && waiting.on.is_circuit() {
@@ -193,7 +208,8 @@ impl Behaviour {
     /// A stream that is dropped is reset, which is an answer too.
     fn handle_inbound(&mut self, peer: PeerId, stream: Stream) {
         let of_peer = self.answering.iter().filter(|other| **other == peer).count();
-        if self.is_busy() || of_peer >= MAX_PER_PEER || peer_connections() >= self.config.max_made {
+        let many = self.answering.len() >= self.config.max_answered || of_peer >= MAX_PER_PEER;
+        if many || self.is_busy() || peer_connections() >= self.config.max_made {
             self.queue.push_back(ToSwarm::GenerateEvent(Event::IncomingFailed { peer, error: Error::Busy }));
             return;
         }
@@ -227,7 +243,7 @@ async fn call(mut dial: Dial, stream: Stream, config: Config) -> Ended {
     };
     match connected {
         Ok((connection, stream)) => {
-            let _ = dial.reply.send(Ok(Muxer::new(connection)));
+            let _ = dial.reply.send(Ok(Muxer::to_browser(connection)));
             negotiation::close(stream, CLOSE_TIMEOUT).await;
         }
         Err(error) => refuse(dial, error),
@@ -240,7 +256,7 @@ async fn answer(peer: PeerId, stream: Stream, config: Config, mut incoming: mpsc
     let connected = negotiation::connect(Role::Answerer, stream, &config.ice_servers, config.timeout).await;
     let result = match connected {
         Ok((connection, stream)) => {
-            let handed = incoming.send(Incoming { peer, muxer: Muxer::new(connection) }).await;
+            let handed = incoming.send(Incoming { peer, muxer: Muxer::to_browser(connection) }).await;
             negotiation::close(stream, CLOSE_TIMEOUT).await;
             handed.map_err(|_| Error::Closing)
         }
@@ -282,12 +298,12 @@ impl NetworkBehaviour for Behaviour {
                     ConnectedPoint::Listener { local_addr, .. } => local_addr,
                 };
                 if address::is_relayed(address) {
-                    self.handle_established(peer_id, connection_id);
+                    self.handle_established(peer_id, address::relay_of(address), connection_id);
                 }
             }
             FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
-                self.circuits.retain(|(_, connection)| *connection != connection_id);
-                let error = Error::NoSignalling("the relayed connection is closed".to_owned());
+                self.circuits.retain(|circuit| circuit.connection != connection_id);
+                let error = Error::NoCircuit("it is closed".to_owned());
                 self.fail_waiting(On::Stream(connection_id), &error);
             }
             FromSwarm::DialFailure(DialFailure { connection_id, error, .. }) => {

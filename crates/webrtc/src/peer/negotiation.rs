@@ -20,6 +20,9 @@ use crate::{
 /// Bytes read from the stream in one go: most messages are shorter.
 const READ: usize = 4096;
 
+/// The remote has made a connection and closed it before it was of use.
+const CLOSED: Error = Error::Lost("closed");
+
 /// Connects to the peer at the other end of `stream`, which is given back to be closed.
 pub(super) async fn connect(
     role: Role,
@@ -27,9 +30,14 @@ pub(super) async fn connect(
     ice_servers: &[String],
     timeout: Duration,
 ) -> Result<(PeerConnection, Stream), Error> {
-    let negotiate = negotiate(role, stream, ice_servers).boxed_local();
+    let connection = PeerConnection::new(ice_servers)?;
+    let mut signalling = Signalling::new(role);
+    let negotiate = negotiate(&connection, &mut signalling, role, stream).boxed_local();
     match future_or_timeout(negotiate, timeout).await {
-        Some(result) => result,
+        Some(Ok(stream)) => Ok((connection, stream)),
+        Some(Err(error)) => Err(error),
+        // Browsers take up to half a minute to say what these have in common: nothing worked.
+        None if signalling.is_described() => Err(connection.no_path()),
         None => Err(Error::Timeout),
     }
 }
@@ -47,38 +55,42 @@ async fn future_or_timeout<F: Future + Unpin>(future: F, timeout: Duration) -> O
     }
 }
 
-async fn negotiate(role: Role, mut stream: Stream, ice_servers: &[String]) -> Result<(PeerConnection, Stream), Error> {
-    let connection = PeerConnection::new(ice_servers)?;
-    let mut signalling = Signalling::new(role);
+async fn negotiate(
+    connection: &PeerConnection,
+    signalling: &mut Signalling,
+    role: Role,
+    mut stream: Stream,
+) -> Result<Stream, Error> {
     let mut state = connection.state();
     let mut reading = true;
     let init = match role {
         Role::Caller => {
             let init = connection.open(INIT)?;
-            describe(&connection, &mut signalling, Kind::Offer).await?;
+            describe(connection, signalling, Kind::Offer).await?;
             Some(init)
         }
         Role::Answerer => None,
     };
     loop {
         while let Some(order) = signalling.poll_order() {
-            obey(&connection, &mut signalling, order).await?;
+            obey(connection, signalling, order).await?;
         }
-        if let Err(error) = transmit(&mut stream, &mut signalling).await {
+        if let Err(error) = transmit(&mut stream, signalling).await {
             tracing::debug!(%error, "the signalling stream is lost");
             reading = false;
-            signalling.handle_end()?;
+            handle_end(signalling, role)?;
         }
         let mut buffer = [0; READ];
-        match future::poll_fn(|cx| poll_step(cx, &connection, state, &mut stream, reading, &mut buffer)).await {
+        match future::poll_fn(|cx| poll_step(cx, connection, state, &mut stream, reading, &mut buffer)).await {
             Step::Change(Change::State(State::Connected)) => break,
-            Step::Change(Change::State(State::Failed | State::Closed)) => return Err(Error::NoPath),
+            Step::Change(Change::State(State::Failed)) => return Err(connection.no_path()),
+            Step::Change(Change::State(State::Closed)) => return Err(CLOSED),
             Step::Change(Change::State(changed)) => state = changed,
             Step::Change(Change::Candidate(json)) => signalling.local_candidate(json.as_deref()),
             Step::Read(length) => signalling.handle_bytes(&buffer[..length])?,
             Step::End => {
                 reading = false;
-                signalling.handle_end()?;
+                handle_end(signalling, role)?;
             }
         }
     }
@@ -89,8 +101,18 @@ async fn negotiate(role: Role, mut stream: Stream, ice_servers: &[String]) -> Re
         init.opened().await;
     }
     match connection.state() {
-        State::Failed | State::Closed => Err(Error::NoPath),
-        State::Connecting | State::Connected | State::Disconnected => Ok((connection, stream)),
+        State::Failed => Err(connection.no_path()),
+        State::Closed => Err(CLOSED),
+        State::Connecting | State::Connected | State::Disconnected => Ok(stream),
+    }
+}
+
+/// The remote says no more. To an offer that is an answer too.
+fn handle_end(signalling: &mut Signalling, role: Role) -> Result<(), Error> {
+    match (signalling.handle_end(), role) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Role::Caller) => Err(Error::Refused),
+        (Err(error), Role::Answerer) => Err(error.into()),
     }
 }
 

@@ -34,9 +34,9 @@ pub struct Transport {
     listening: Arc<AtomicBool>,
 }
 
-/// Whether `address` is one that [`Transport`] dials.
+/// Whether `address` is one that [`Transport`] dials; the peer's id may be missing at its end.
 pub fn can_dial(address: &Multiaddr) -> bool {
-    is_supported() && address::circuit_of(address).is_some()
+    is_supported() && address::leads_to_browser(address)
 }
 
 impl Transport {

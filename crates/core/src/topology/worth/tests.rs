@@ -39,7 +39,10 @@ fn with<T>(servers: &[Server], look: impl FnOnce(&Context<'_>) -> T) -> T {
         let since = Now { elapsed: Duration::ZERO, unix_ms: 0 };
         links.connected(connection, Link::new(id, address(at), Path::Direct, true, since));
         let addresses = vec![address(at)];
-        links.identified(&id, Told { server: true, relay: true, network: None, addresses: addresses.clone() });
+        links.identified(
+            &id,
+            Told { server: true, signals: false, relay: true, network: None, addresses: addresses.clone() },
+        );
         links.ponged(connection, Duration::from_millis(*rtt), NOW.elapsed);
         cache.peers.met(id, &addresses, true, Roles { server: true, relay: true }, None, NOW);
         cache.peers.stands_in(&id, region);

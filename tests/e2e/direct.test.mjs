@@ -1,0 +1,159 @@
+/** Direct paths between pages: relayed first, then direct, and back when the direct one breaks; told truthfully. */
+import assert from 'node:assert/strict'
+import { echoPair } from '../lib/echo.mjs'
+import { arrivesWhole, serveSlowly, writeUntilItWaits } from '../lib/slow.mjs'
+import { story } from '../lib/story.mjs'
+
+/** Two pages on one machine need a tenth of a second; a machine with two cores that also runs three relays gets this. */
+const DIRECT_MS = 10_000
+
+/** Runs in a page before its own scripts: every peer connection that it makes stands in `made`. */
+function remember () {
+  const Native = globalThis.RTCPeerConnection
+  globalThis.made = []
+  globalThis.RTCPeerConnection = class extends Native {
+    constructor (...configuration) {
+      super(...configuration)
+      globalThis.made.push(this)
+    }
+  }
+}
+
+/** Runs in a page before its own scripts: a browser without WebRTC. */
+function switchOff () {
+  delete globalThis.RTCPeerConnection
+}
+
+/** Says `text` to the echo service: what comes back, and by which path. */
+async function echoes (page, text) {
+  return page.evaluate(async (text) => {
+    const stream = await node.open('echo')
+    const writer = stream.writable.getWriter()
+    await writer.write(new TextEncoder().encode(text))
+    await writer.close()
+    return { path: stream.path, text: new TextDecoder().decode(await story.readAll(stream.readable)) }
+  }, text)
+}
+
+/** How `page` reaches `peer`, as it says itself. */
+async function pathTo (page, peer) {
+  return page.evaluate((peer) => {
+    const found = node.peers().find(({ peerId }) => peerId === peer)
+    return found && { path: found.path, transport: found.transport }
+  }, peer)
+}
+
+/** Resolves once `page` says that it reaches `peer` by `path`. */
+async function reaches (page, peer, path, ms = DIRECT_MS) {
+  await page.waitForFunction(
+    ({ peer, path }) => node.peers().some((one) => one.peerId === peer && one.path === path), { peer, path },
+    { timeout: ms, polling: 20 }
+  )
+}
+
+story('relayed at once, direct soon, and the relayed stream goes on to its end', async (world) => {
+  const { guest, provider } = await echoPair(world)
+  const [own, peer] = await Promise.all([guest, provider].map((page) => page.evaluate(() => node.peerId)))
+  await guest.evaluate(async () => {
+    globalThis.told = []
+    const events = node.events()
+    globalThis.telling = (async () => {
+      for await (const event of events) if (event.type === 'peer:path') told.push([event.peerId, event.path])
+    })()
+    globalThis.sent = story.pattern(1_048_576)
+    globalThis.first = await node.open('echo')
+    globalThis.writer = first.writable.getWriter()
+    globalThis.echoed = story.readAll(first.readable)
+    await writer.write(sent.subarray(0, 524_288))
+  })
+  assert.equal(await guest.evaluate(() => first.path), 'relayed')
+  await reaches(guest, peer, 'direct')
+  await reaches(provider, own, 'direct')
+  assert.deepEqual(await pathTo(guest, peer), { path: 'direct', transport: 'webrtc' })
+  assert.deepEqual(await pathTo(provider, own), { path: 'direct', transport: 'webrtc' })
+  assert.deepEqual(await guest.evaluate(() => told), [[peer, 'direct']])
+  assert.ok(await guest.evaluate(() => node.stats().peerConnections) >= 1)
+
+  assert.deepEqual(await echoes(guest, 'the short way'), { path: 'direct', text: 'the short way' })
+
+  const whole = await guest.evaluate(async () => {
+    await writer.write(sent.subarray(524_288))
+    await writer.close()
+    return { same: await story.sha256(await echoed) === await story.sha256(sent), path: first.path }
+  })
+  assert.deepEqual(whole, { same: true, path: 'relayed' })
+  assert.equal((await guest.evaluate((peer) => node.explain(peer), peer)).code, 'DIRECT')
+})
+
+story('a megabyte each way over the direct path, through half-closed streams', async (world) => {
+  const { guest, provider } = await echoPair(world)
+  const peer = await provider.evaluate(() => node.peerId)
+  await echoes(guest, 'hello')
+  await reaches(guest, peer, 'direct')
+  const echoed = await guest.evaluate(async () => {
+    const sent = story.pattern(1_048_576)
+    const stream = await node.open('echo')
+    const [received] = await Promise.all([
+      story.readAll(stream.readable),
+      new Blob([sent]).stream().pipeTo(stream.writable)
+    ])
+    return { same: await story.sha256(received) === await story.sha256(sent), path: stream.path }
+  })
+  assert.deepEqual(echoed, { same: true, path: 'direct' })
+})
+
+story('on the direct path too, a reader who does not read makes the writer wait, and loses nothing', async (world) => {
+  const { guest, provider } = await echoPair(world)
+  await serveSlowly(provider)
+  await echoes(guest, 'hello')
+  await reaches(guest, await provider.evaluate(() => node.peerId), 'direct')
+  const { taken, path } = await writeUntilItWaits(guest, 32 * 1_048_576)
+  assert.equal(path, 'direct')
+  assert.ok(taken < 8 * 1_048_576, `${taken} bytes were taken for a reader who does not read`)
+  // Others are not held back with it.
+  assert.deepEqual(await echoes(guest, 'past the queue'), { path: 'direct', text: 'past the queue' })
+  assert.ok(await arrivesWhole(provider, guest))
+}, { ms: 120_000 })
+
+story('a direct connection that breaks ends its streams with STREAM_RESET, and the next open works at once', async (world) => {
+  const { guest, provider } = await echoPair(world, { init: remember })
+  const peer = await provider.evaluate(() => node.peerId)
+  await echoes(guest, 'hello')
+  await reaches(guest, peer, 'direct')
+  const broken = await guest.evaluate(async () => {
+    const stream = await node.open('echo')
+    const writer = stream.writable.getWriter()
+    const reader = stream.readable.getReader()
+    await writer.write(new TextEncoder().encode('are you there?'))
+    await reader.read()
+    for (const connection of made) connection.close()
+    const read = await story.within(10_000, story.outcome(() => reader.read()), 'the end')
+    const again = await story.within(10_000, story.outcome(async () => {
+      const stream = await node.open('echo')
+      const writer = stream.writable.getWriter()
+      await writer.write(new TextEncoder().encode('back again'))
+      await writer.close()
+      return { path: stream.path, text: new TextDecoder().decode(await story.readAll(stream.readable)) }
+    }), 'the next')
+    return { path: stream.path, code: read.code, again }
+  })
+  assert.equal(broken.path, 'direct')
+  assert.equal(broken.code, 'STREAM_RESET')
+  assert.equal(broken.again.value?.text, 'back again', JSON.stringify(broken.again))
+  assert.ok(broken.again.ms < 2_500, `the next stream took ${broken.again.ms} ms`)
+})
+
+for (const who of ['the one who asks', 'the one who is asked']) {
+  story(`WebRTC is switched off at ${who}: everything works relayed, and it is said why`, async (world) => {
+    const off = { init: switchOff }
+    const { guest, provider } = await echoPair(world, who === 'the one who asks' ? { guest: off } : { provider: off })
+    const peer = await provider.evaluate(() => node.peerId)
+    assert.deepEqual(await echoes(guest, 'hello'), { path: 'relayed', text: 'hello' })
+    const why = await guest.evaluate((peer) => node.explain(peer), peer)
+    assert.equal(why.code, 'RELAYED')
+    console.log(JSON.stringify(why))
+    assert.deepEqual(await echoes(guest, 'hello again'), { path: 'relayed', text: 'hello again' })
+    const [own] = await Promise.all([guest.evaluate(() => node.stats().peerConnections)])
+    assert.equal(own, 0)
+  })
+}
