@@ -57,6 +57,7 @@ export const NETWORK_ERRORS = [
  * @property {string[]} troubles errors nobody expected
  * @property {string[]} remarks everything on its console
  * @property {RegExp[]} tolerated errors on the console that are none
+ * @property {boolean} [crashIsMeant] set by a story that has the page crash
  */
 
 /**
@@ -68,11 +69,12 @@ export const NETWORK_ERRORS = [
  * @returns {Promise<BrowserPage>}
  */
 export async function openPage (url, { browser: kind = 'chromium', tolerate = [], viewport = { width: 1280, height: 800 }, context, init } = {}) {
+  let page
   const told = { troubles: [], remarks: [], tolerated: [...tolerate] }
   const listeners = {
     patience: PATIENCE_MS,
     uncaught: (text) => told.troubles.push(`uncaught: ${text}`),
-    crashed: () => told.troubles.push('the page crashed'),
+    crashed: () => page.crashIsMeant || told.troubles.push('the page crashed'),
     said (type, text) {
       told.remarks.push(`${type}: ${text}`)
       if (type === 'error' && !told.tolerated.some((pattern) => pattern.test(text))) told.troubles.push(`console.error: ${text}`)
@@ -80,7 +82,7 @@ export async function openPage (url, { browser: kind = 'chromium', tolerate = []
   }
   const scripts = init === undefined ? [tools] : [tools, init]
   const driver = await DRIVERS[kind]()
-  const page = await driver.newPage(await browser(kind), { viewport, context, scripts, listeners })
+  page = await driver.newPage(await browser(kind), { viewport, context, scripts, listeners })
   Object.assign(page, told)
   await page.goto(url, { waitUntil: 'load' })
   return page

@@ -7,8 +7,11 @@ export const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'
 ]
 
+/** What Playwright turns off although users have it: going back to a page that was put away whole. */
+const UNLIKE_USERS = ['--disable-back-forward-cache']
+
 export function launch () {
-  return playwright.launch({ executablePath: chromium(), args: FLAGS, headless: true })
+  return playwright.launch({ executablePath: chromium(), args: FLAGS, ignoreDefaultArgs: UNLIKE_USERS, headless: true })
 }
 
 /** A new page, in a context of its own unless one is given. `Listeners` are those of `openPage`. */

@@ -3,7 +3,7 @@
  * page met an uncaught error, and reports logs and pictures of a failure.
  */
 import { join } from 'node:path'
-import { openPage } from './browser.mjs'
+import { browser, openPage } from './browser.mjs'
 import { Proxy } from './proxy.mjs'
 import { Relay } from './relay.mjs'
 import { BLANK, serve } from './site.mjs'
@@ -79,6 +79,13 @@ export class World {
     const page = await this.blankPage(options)
     await joinFrom(page, relays, join)
     return page
+  }
+
+  /** A browser profile: tabs opened in it share their storage and their locks. */
+  async profile (options = {}) {
+    const context = await (await browser()).newContext({ viewport: { width: 1280, height: 800 }, ...options })
+    this.atEnd(() => context.close())
+    return context
   }
 
   /** Has `action` run when the story ends. */

@@ -1,6 +1,6 @@
 /** A node of the network, as callers see it. */
 
-import type { RawNode } from './binding.js'
+import type { LastingNode } from './lasting/node.js'
 import type { Calls } from './calls.js'
 import { asyncDispose } from './dispose.js'
 import { OpenRedError } from './errors.js'
@@ -27,6 +27,7 @@ import type {
   ServiceStream,
   Stats,
   Status,
+  TabRole,
   Target,
 } from './types.js'
 
@@ -34,7 +35,7 @@ export class OpenRed {
   /** This node's identity, base58. Stays readable after `close()`. */
   readonly peerId: string
   readonly #joined: Joined
-  readonly #raw: RawNode
+  readonly #raw: LastingNode
   readonly #calls: Calls
   readonly #events: EventHub
   #closing: Promise<void> | undefined
@@ -61,6 +62,14 @@ export class OpenRed {
     const { ended } = this.#calls
     if (ended) return { state: 'crashed', reason: ended.message }
     return this.#calls.now(() => this.#raw.status())
+  }
+
+  /**
+   * Whether this tab runs the node: `'alone'`, `'leading'` (other tabs use it too, as soon as there are any) or `'following'`
+   * (it uses that of another tab).
+   */
+  get tab(): TabRole {
+    return this.#raw.role
   }
 
   /** The identity with its secret key, for `join({ identity })`. Who has these bytes is this node. */
@@ -136,7 +145,7 @@ export class OpenRed {
 
   /** Counters since the node was made. */
   stats(): Stats {
-    return { ...this.#calls.now(() => this.#raw.stats()), warm: this.#joined.warm }
+    return { ...this.#calls.now(() => this.#raw.stats()), warm: this.#raw.warm }
   }
 
   /**
@@ -145,7 +154,7 @@ export class OpenRed {
    */
   async explain(target: string): Promise<Explanation> {
     if (typeof target !== 'string') throw new OpenRedError('INVALID_OPTION', 'what to explain must be a string: a peer id or a service name')
-    return this.#calls.now(() => this.#raw.explain(target))
+    return this.#calls.run(() => this.#raw.explain(target))
   }
 
   /**

@@ -10,6 +10,9 @@ export interface Status {
   reason?: string
 }
 
+/** Whether a tab runs its node for itself, for other tabs of its origin too, or uses that of another tab. */
+export type TabRole = 'alone' | 'leading' | 'following'
+
 /** Who gave a find result: the node itself, its cache, the DHT, a super-node or a relay's directory. */
 export type Layer = 'own' | 'cache' | 'dht' | 'super-node' | 'directory'
 
@@ -227,6 +230,8 @@ export interface JoinEvent {
 
 export type NodeEvent =
   | ({ type: 'status' } & Status)
+  /** Who runs the node from here on: this tab for itself, this tab for others too, or another tab. */
+  | { type: 'tab'; role: TabRole }
   | { type: 'peer:connect' | 'peer:disconnect'; peerId: string; path?: Path; address?: string }
   | { type: 'peer:path'; peerId: string; path: Path }
   | { type: 'record:found'; record: ServiceRecord }

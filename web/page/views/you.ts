@@ -9,7 +9,8 @@ const REFRESH_MS = 3_000
 /** Connections listed; the rest are counted. */
 const MAX_LISTED = 20
 
-export function showYou(node: OpenRed, kept: boolean): void {
+/** `kept`: whether the identity is that of the last visit; `remark`: what is to be said about it beyond that. */
+export function showYou(node: OpenRed, kept: boolean, remark = ''): void {
   const dot = h('span', { class: 'dot large', 'aria-hidden': 'true' })
   dot.style.setProperty('--hue', String(hue(node.peerId)))
   byId('you').replaceChildren(
@@ -22,6 +23,7 @@ export function showYou(node: OpenRed, kept: boolean): void {
         ? 'Made by this browser and kept for this site. It proves that you are the same as last time.'
         : 'Made for this visit; the next one gets another.',
     ),
+    ...(remark === '' ? [] : [h('p', { class: 'hint', 'data-testid': 'identity-remark' }, remark)]),
     h(
       'p',
       { class: 'hint', 'data-testid': 'warm', 'data-warm': String(node.stats().warm) },

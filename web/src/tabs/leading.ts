@@ -1,0 +1,73 @@
+/** What the tab that runs the node has: the node, its own view of it, and a server for each follower. */
+
+import type { NodeEvent } from '../types.js'
+import type { Upstream } from '../upstream.js'
+import { Host, type View } from './host.js'
+import { Link } from './link.js'
+import { Server } from './server.js'
+import type { SharePlatform } from './share.js'
+
+/**
+ * What a follower offered is taken back this long after it went, in ms. A tab that stood still hears of such ends and of the
+ * loss of its own lock at the same time; what it still did as the node would undo what the next leading tab has done.
+ */
+const FAREWELL_MS = 100
+
+export class Leading {
+  readonly host: Host
+  readonly view: View
+  readonly id = crypto.randomUUID()
+  readonly #servers = new Map<string, { server: Server; view: View; link: Link; gone: AbortController }>()
+  readonly #platform: SharePlatform
+  #ended = false
+
+  constructor(node: Upstream, platform: SharePlatform) {
+    this.#platform = platform
+    this.host = new Host(node, (event) => this.#changed(event))
+    this.view = this.host.view()
+  }
+
+  get followers(): number {
+    return this.#servers.size
+  }
+
+  /** Serves the follower on the channel `name`, until it or the lock of that name is gone. */
+  welcome(name: string): void {
+    if (this.#servers.has(name) || this.#ended) return
+    const gone = new AbortController()
+    const view = this.host.view()
+    const receive: Server['receive'] = (message) => server.receive(message)
+    const link = new Link(this.#platform.channel(name), { receive, ended: () => this.#farewell(name) })
+    const server = new Server(link, view, this.id, this.host.warm)
+    this.#servers.set(name, { server, view, link, gone })
+    this.#platform.locks.request(name, { signal: gone.signal }, () => this.#farewell(name)).catch(() => {})
+  }
+
+  /** The node goes to another tab. */
+  end(): void {
+    this.#ended = true
+    for (const { link, gone, server } of this.#servers.values()) {
+      link.close()
+      gone.abort()
+      server.end()
+    }
+    this.#servers.clear()
+  }
+
+  #farewell(name: string): void {
+    const known = this.#servers.get(name)
+    if (!known) return
+    this.#servers.delete(name)
+    known.gone.abort()
+    known.link.close()
+    known.server.end()
+    setTimeout(() => {
+      if (!this.#ended) void known.view.close()
+    }, FAREWELL_MS)
+  }
+
+  #changed({ type }: NodeEvent): void {
+    if (!type.startsWith('peer:') && type !== 'status') return
+    for (const { server } of this.#servers.values()) server.changed()
+  }
+}
