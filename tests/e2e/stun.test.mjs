@@ -1,6 +1,10 @@
 /** The relay's STUN server, asked by browsers themselves. */
 import assert from 'node:assert/strict'
+import { ownAddress } from '../lib/ports.mjs'
 import { EVERY_BROWSER, story } from '../lib/story.mjs'
+
+/** Firefox asks no STUN server on loopback, so the relay stands on another address of this machine, if it has one. */
+const HOST = ownAddress()
 
 /** The candidates of kind `srflx` that a connection with these `iceServers` gathers, and what the browser reports as errors. */
 async function gathered (page, urls) {
@@ -26,10 +30,10 @@ async function count (relay, result) {
 }
 
 story('a page learns its address from the STUN server that its relay lists', async (world) => {
-  const relay = await world.relay()
+  const relay = await world.relay({ http: `${HOST ?? '127.0.0.1'}:0` })
   const { stun, services } = await relay.bootstrapJson()
   assert.equal(stun.length, 1)
-  assert.match(stun[0], /^stun:127\.0\.0\.1:\d+$/)
+  assert.equal(stun[0].replace(/\d+$/, ''), `stun:${HOST ?? '127.0.0.1'}:`)
   assert.ok(services.includes('stun'))
   const page = await world.blankPage()
   const { reflexive, errors } = await gathered(page, stun)
@@ -37,7 +41,7 @@ story('a page learns its address from the STUN server that its relay lists', asy
   assert.equal(reflexive.length, 1, reflexive.join())
   assert.ok(await count(relay, 'answered') >= 1)
   assert.equal(await count(relay, 'malformed'), 0)
-}, { browsers: EVERY_BROWSER })
+}, { browsers: HOST === undefined ? ['chromium'] : EVERY_BROWSER })
 
 story('a relay told to serve no STUN lists none', async (world) => {
   const relay = await world.relay({ args: ['--stun', 'off'] })

@@ -89,11 +89,8 @@ const openHost = {
 
   async jsLibp2p (world, relay, name) {
     const page = await jsHost(world, relay)
-    const peer = await page.evaluate(async ({ name, relay, service }) => {
-      await js.serveProtocol(node, service, async (stream) => {
-        const reader = new js.StreamReader(stream)
-        await reader.frame()
-        stream.send(js.frame(new Uint8Array()))
+    const peer = await page.evaluate(async ({ name, relay }) => {
+      await js.serveServices(node, async ({ stream, reader }) => {
         for (let bytes = await reader.next(); bytes !== undefined; bytes = await reader.next()) stream.send(bytes)
         await stream.close()
       })
@@ -104,7 +101,7 @@ const openHost = {
         if (event.name === 'QUERY_ERROR') throw event.error
       }
       return identity.id
-    }, { name, relay: relay.webSocket, service: SERVICE })
+    }, { name, relay: relay.webSocket })
     return { page, peer }
   }
 }
@@ -134,12 +131,14 @@ const meeting = {
       const relayedMs = performance.now() - start
       const { message } = await story.outcome(() => story.within(endMs, becomesDirect(), 'direct'))
       if (message !== undefined) {
-        const { code, reason, direct } = await node.explain(peer)
-        return { relayedMs, reason: direct === undefined ? `${code}: ${reason}` : `${direct.code}: ${direct.reason}` }
+        const { code, reason, notDirect = { code, reason } } = await node.explain(peer)
+        return { relayedMs, reason: `${notDirect.code}: ${notDirect.reason}` }
       }
       const upgradeMs = performance.now() - start - relayedMs
       const path = await speak()
-      return path === 'direct' ? { relayedMs, upgradeMs } : { relayedMs, reason: `a new stream is ${path}` }
+      const { transport } = node.peers().find(({ peerId }) => peerId === peer)
+      if (path !== 'direct' || transport !== 'webrtc') return { relayedMs, reason: `a new stream is ${path}, over ${transport}` }
+      return { relayedMs, upgradeMs }
     } catch (error) {
       return { reason: error.message }
     } finally {
