@@ -1,5 +1,6 @@
 /** Direct paths between pages: relayed first, then direct, and back when the direct one breaks; told truthfully. */
 import assert from 'node:assert/strict'
+import { NETWORK_ERRORS } from '../lib/browser.mjs'
 import { echoPair } from '../lib/echo.mjs'
 import { arrivesWhole, serveSlowly, writeUntilItWaits } from '../lib/slow.mjs'
 import { story } from '../lib/story.mjs'
@@ -143,17 +144,63 @@ story('a direct connection that breaks ends its streams with STREAM_RESET, and t
   assert.ok(broken.again.ms < 2_500, `the next stream took ${broken.again.ms} ms`)
 })
 
-for (const who of ['the one who asks', 'the one who is asked']) {
-  story(`WebRTC is switched off at ${who}: everything works relayed, and it is said why`, async (world) => {
-    const off = { init: switchOff }
-    const { guest, provider } = await echoPair(world, who === 'the one who asks' ? { guest: off } : { provider: off })
+/** Where WebRTC is switched off, and why the one who asks has no direct path then. */
+const OFF = { guest: 'WEBRTC_OFF', provider: 'WEBRTC_OFF_THERE' }
+
+for (const [who, code] of Object.entries(OFF)) {
+  story(`WebRTC is switched off at the ${who}: everything works relayed, and it is said why`, async (world) => {
+    const { guest, provider } = await echoPair(world, { [who]: { init: switchOff } })
     const peer = await provider.evaluate(() => node.peerId)
     assert.deepEqual(await echoes(guest, 'hello'), { path: 'relayed', text: 'hello' })
     const why = await guest.evaluate((peer) => node.explain(peer), peer)
-    assert.equal(why.code, 'RELAYED')
-    console.log(JSON.stringify(why))
+    assert.deepEqual([why.code, why.notDirect?.code], ['RELAYED', code], JSON.stringify(why))
     assert.deepEqual(await echoes(guest, 'hello again'), { path: 'relayed', text: 'hello again' })
-    const [own] = await Promise.all([guest.evaluate(() => node.stats().peerConnections)])
-    assert.equal(own, 0)
+    assert.equal(await guest.evaluate(() => node.stats().peerConnections), 0)
+    const { endpoints } = await guest.evaluate(async () => (await node.find('echo')).records[0])
+    const announced = endpoints.some((endpoint) => endpoint.endsWith('/webrtc'))
+    assert.equal(announced, who === 'guest', `${endpoints}`)
   })
 }
+
+story('two who open to each other at once end with one direct connection', async (world) => {
+  const { guest, provider } = await echoPair(world)
+  const pages = [guest, provider]
+  const peers = await Promise.all(pages.map((page) => page.evaluate(() => node.peerId)))
+  await guest.evaluate(async () => {
+    node.handle('back', (stream) => stream.readable.pipeTo(stream.writable))
+    await node.provide({ name: 'back' })
+  })
+  const open = (page, name) => page.evaluate(async (name) => {
+    const stream = await node.open(name)
+    await stream.writable.close()
+    return story.readAll(stream.readable).then(({ length }) => length)
+  }, name)
+  assert.deepEqual(await Promise.all([open(guest, 'echo'), open(provider, 'back')]), [0, 0])
+  await Promise.all([reaches(guest, peers[1], 'direct'), reaches(provider, peers[0], 'direct')])
+  assert.deepEqual(await echoes(guest, 'found you'), { path: 'direct', text: 'found you' })
+  for (const page of pages) {
+    // Each of them may have tried once.
+    assert.ok(await page.evaluate(() => node.stats().peerConnections) <= 2)
+  }
+})
+
+story('a direct stream does not notice that the relays die', async (world) => {
+  const { guest, provider, relays } = await echoPair(world, { tolerate: NETWORK_ERRORS })
+  await echoes(guest, 'hello')
+  await reaches(guest, await provider.evaluate(() => node.peerId), 'direct')
+  await guest.evaluate(async () => {
+    globalThis.stream = await node.open('echo')
+    globalThis.writer = stream.writable.getWriter()
+    globalThis.reader = stream.readable.getReader()
+  })
+  const say = (text) => guest.evaluate(async (text) => {
+    await writer.write(new TextEncoder().encode(text))
+    return story.readText(reader)
+  }, text)
+  assert.equal(await say('before'), 'before')
+  await Promise.all(relays.map((relay) => relay.kill()))
+  assert.equal(await say('after'), 'after')
+  assert.equal(await guest.evaluate(() => stream.path), 'direct')
+  await Promise.all(relays.map((relay) => relay.restart()))
+  assert.equal(await say('and again'), 'and again')
+})

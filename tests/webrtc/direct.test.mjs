@@ -36,6 +36,19 @@ story('three hundred streams to a relay, one after the other and many at once', 
   await page.waitForFunction(() => rig.openChannels() < 10, undefined, { timeout: 5_000, polling: 50 })
 })
 
+story('a stream that is opened long after the handshake', async (world) => {
+  const relay = await world.relay()
+  const page = await rigPage(world)
+  const length = await page.evaluate(async ({ address, peer }) => {
+    await node.dial(address)
+    // Longer than anybody waits for the last words of the handshake's channel.
+    await new Promise((resolve) => setTimeout(resolve, 12_000))
+    const stream = await node.open(peer, '/ipfs/id/1.0.0')
+    return (await stream.read()).length
+  }, { address: relay.address('webrtc-direct'), peer: relay.peerId })
+  assert.ok(length > 100)
+})
+
 story('a certificate that does not match is refused', async (world) => {
   const [relay, other] = [await world.relay(), await world.relay()]
   const certhash = (address) => /\/certhash\/([^/]+)/.exec(address)[1]

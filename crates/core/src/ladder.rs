@@ -158,7 +158,7 @@ impl Ladder {
     pub(crate) fn carries(&mut self, cx: &Context<'_>, connection: ConnectionId, streams: usize) {
         let Some(link) = cx.links.get(connection) else { return };
         let (peer, path) = (link.peer, link.path);
-        if self.climbs.contains_key(&peer) || (path == Path::Relayed && streams > 0) {
+        if cx.config.goes_direct() && (self.climbs.contains_key(&peer) || (path == Path::Relayed && streams > 0)) {
             self.used(cx, peer);
         }
     }
@@ -174,11 +174,9 @@ impl Ladder {
 
     /// What a peer asked for did not come about.
     pub(crate) fn offer_failed(&mut self, cx: &mut Context<'_>, peer: PeerId, why: DirectFailure, reason: String) {
-        if cx.links.is_connected(&peer) || self.climbs.contains_key(&peer) {
-            let elapsed = cx.now.elapsed;
-            self.climb(cx, peer);
-            let Some(climb) = self.climbs.get_mut(&peer) else { return };
-            climb.their_attempt_failed(Failure::new(why.code(), reason), elapsed, cx.rng);
+        if cx.links.is_connected(&peer) && cx.config.goes_direct() {
+            let climb = self.climb(cx, peer);
+            climb.their_attempt_failed(Failure::new(why.code(), reason), cx.now.elapsed, cx.rng);
             self.look_soon(cx);
         }
     }
@@ -200,9 +198,15 @@ impl Ladder {
         self.stun.fetch_failed(cx, fetch);
     }
 
-    /// The node woke up, or its network is another.
+    /// The node woke up.
     pub(crate) fn wake(&mut self, cx: &Context<'_>) {
         self.climbs.values_mut().for_each(|climb| climb.wake(cx.now.elapsed));
+        self.look_soon(cx);
+    }
+
+    /// The node has a network again, which may be another one.
+    pub(crate) fn network_changed(&mut self, cx: &Context<'_>) {
+        self.climbs.values_mut().for_each(|climb| climb.network_changed(cx.now.elapsed));
         self.look_soon(cx);
     }
 
@@ -262,7 +266,7 @@ impl Ladder {
 
     /// The peers are looked at before anything else happens.
     pub(crate) fn look_soon(&mut self, cx: &Context<'_>) {
-        self.look_at = Some(cx.now.elapsed);
+        self.look_at = cx.config.goes_direct().then_some(cx.now.elapsed);
     }
 
     fn trying(&self) -> usize {
@@ -311,7 +315,7 @@ impl Ladder {
         }
         match cx.dial_direct(peer, signalled_over(circuit)) {
             Some(dial) => {
-                climb.begin(dial, seen.rtt, cx.now.elapsed);
+                climb.begin(dial, seen.rtt);
                 self.stun.needed(cx);
             }
             // Too many dials are under way.

@@ -44,8 +44,8 @@ pub(crate) struct Link {
     pub(crate) released: bool,
     /// Whether the last ping on it went unanswered.
     silent: bool,
-    /// When the last ping came back; none before the first, since not every peer answers pings.
-    heard: Option<Duration>,
+    /// When the next ping must have come back; none before the first has, since not every peer answers pings.
+    due: Option<Duration>,
     /// What the last ping took.
     pub(crate) rtt: Option<Duration>,
 }
@@ -112,8 +112,8 @@ pub(crate) struct Links {
     next_fetch: u64,
     /// Peers to which a stream is being opened through a relay; the ladder takes them at once.
     wanted: Set<PeerId>,
-    /// No link was heard last before this time; it may be later.
-    heard: Option<Duration>,
+    /// No link is due before this time; it may be later.
+    due: Option<Duration>,
     /// Until when links are being doubted already.
     doubted_until: Duration,
     servers: usize,
@@ -132,20 +132,20 @@ impl Link {
             streams: None,
             released: false,
             silent: false,
-            heard: None,
+            due: None,
             rtt: None,
         }
     }
 
     /// Whether a ping has come back on it.
     pub(crate) fn is_proven(&self) -> bool {
-        self.heard.is_some()
+        self.due.is_some()
     }
 
     /// Whether new streams take it: less is better. A direct path that was agreed on through a relay must have proven itself.
     pub(crate) fn rank(&self) -> (bool, bool, u8) {
         let rank = match self.path {
-            Path::Direct if self.heard.is_none() && is_signalled(&self.address) => 2,
+            Path::Direct if self.due.is_none() && is_signalled(&self.address) => 2,
             Path::Direct => 0,
             Path::Relayed => 1,
         };
@@ -218,60 +218,61 @@ impl Links {
         Some(known.clone())
     }
 
-    /// A ping came back; true if it is the first on this link.
-    pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, elapsed: Duration) -> bool {
+    /// A ping came back, and the next must within `silence`; true if it is the first on this link.
+    pub(crate) fn ponged(
+        &mut self,
+        connection: ConnectionId,
+        rtt: Duration,
+        elapsed: Duration,
+        silence: Duration,
+    ) -> bool {
         let Some(link) = self.links.get_mut(&connection) else { return false };
-        let first = link.heard.is_none();
+        let first = link.due.is_none();
         link.silent = false;
-        (link.heard, link.rtt) = (Some(elapsed), Some(rtt));
-        self.heard.get_or_insert(elapsed);
+        (link.due, link.rtt) = (Some(elapsed + silence), Some(rtt));
+        self.due.get_or_insert(elapsed + silence);
         let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
         Estimate::learn(&mut peer.pings, rtt);
         peer.rtt = peer.pings.map(|pings| pings.smoothed);
         first
     }
 
-    /// Links whose pings came back once and have not for `silence`.
-    pub(crate) fn unheard(&mut self, elapsed: Duration, silence: Duration) -> Vec<ConnectionId> {
-        let overdue = |link: &Link| !link.silent && link.heard.is_some_and(|heard| heard + silence <= elapsed);
+    /// Links whose pings came back once and have not in time.
+    pub(crate) fn unheard(&mut self, elapsed: Duration) -> Vec<ConnectionId> {
+        let overdue = |link: &Link| !link.silent && link.due.is_some_and(|due| due <= elapsed);
         let unheard = self.links.iter().filter(|(_, link)| overdue(link)).map(|(id, _)| *id).collect();
         let others = self.links.values().filter(|link| !link.silent && !overdue(link));
-        self.heard = others.filter_map(|link| link.heard).min();
+        self.due = others.filter_map(|link| link.due).min();
         unheard
     }
 
     /// When [`Links::unheard`] may find one. It is asked after every fact, so it is a bound that is not always the least.
-    pub(crate) fn next_silence(&self, silence: Duration) -> Option<Duration> {
-        self.heard.map(|heard| heard + silence)
+    pub(crate) fn next_silence(&self) -> Option<Duration> {
+        self.due
     }
 
-    /// Gives links that were heard before no more than `patience` of their `silence` to be heard again. Which they are.
-    pub(crate) fn doubt(
-        &mut self,
-        elapsed: Duration,
-        silence: Duration,
-        patience: Duration,
-    ) -> Vec<(PeerId, ConnectionId)> {
+    /// Wants every link that was heard before to be heard again within `patience`. Which they are; none while they are
+    /// doubted already.
+    pub(crate) fn doubt(&mut self, elapsed: Duration, patience: Duration) -> Vec<(PeerId, ConnectionId)> {
         if self.doubted_until > elapsed {
             return Vec::new();
         }
         self.doubted_until = elapsed + patience;
-        let heard = (elapsed + patience).saturating_sub(silence);
         let mut doubted = Vec::new();
-        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.heard.is_some() && !link.silent) {
-            link.heard = Some(heard);
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.due.is_some() && !link.silent) {
+            link.due = Some(elapsed + patience);
             doubted.push((link.peer, *id));
         }
-        self.heard = self.heard.map(|_| heard);
+        self.due = self.due.map(|_| elapsed + patience);
         doubted
     }
 
     /// Gives every link its whole time again.
-    pub(crate) fn forgive(&mut self, elapsed: Duration) {
+    pub(crate) fn forgive(&mut self, elapsed: Duration, silence: Duration) {
         for link in self.links.values_mut() {
-            link.heard = link.heard.map(|_| elapsed);
+            link.due = link.due.map(|_| elapsed + silence);
         }
-        self.heard = self.heard.map(|_| elapsed);
+        self.due = self.due.map(|_| elapsed + silence);
     }
 
     /// A ping went unanswered; whom the link leads to.
@@ -395,3 +396,6 @@ impl Links {
         self.dials.values().map(Dial::deadline).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,7 +143,7 @@ impl Machine {
             (self.publisher.next_deadline(self.is_ready() || closed), Timer::Publish),
             (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
-            (self.links.next_silence(self.config.link_silence), Timer::Link),
+            (self.links.next_silence(), Timer::Link),
             (self.ladder.next_deadline().filter(|_| !closed), Timer::Ladder),
             (self.dht.next_expiry(), Timer::Store),
             (self.next_look_at_cache().filter(|_| !closed), Timer::Cache),

@@ -181,3 +181,6 @@ impl Reservations {
 fn strip_peer(address: &Multiaddr) -> Multiaddr {
     address.iter().filter(|protocol| !matches!(protocol, multiaddr::Protocol::P2p(_))).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,7 @@ struct Books {
 struct Connection {
     swarm: swarm::ConnectionId,
     peer: PeerId,
+    address: Multiaddr,
     path: Path,
     /// Service streams on it.
     streams: usize,
@@ -508,15 +509,22 @@ impl Driver {
         known.map_or(Path::Direct, |known| known.path)
     }
 
+    /// Whom this node is connected to at an address, which does not end in a peer id.
+    fn peer_at(&self, address: &Multiaddr) -> Option<PeerId> {
+        let mut known = self.books.connections.values();
+        known.find(|known| translate::same_but_for_peer(&known.address, address)).map(|known| known.peer)
+    }
+
     fn swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         let input = match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.books.next_id += 1;
                 let connection = ConnectionId(self.books.next_id);
-                let address = translate::remote_address(&endpoint, peer_id);
+                let address = translate::remote_address(&endpoint, peer_id, |relay| self.peer_at(relay));
                 let relayed = is_relayed(&address);
                 let path = if relayed { Path::Relayed } else { Path::Direct };
-                let known = Connection { swarm: connection_id, peer: peer_id, path, streams: 0 };
+                let known =
+                    Connection { swarm: connection_id, peer: peer_id, address: address.clone(), path, streams: 0 };
                 self.books.connections.insert(connection, known);
                 self.books.by_swarm.insert(connection_id, connection);
                 let dial = self.books.dials.remove(&connection_id);

@@ -117,7 +117,7 @@ async fn dial(identity: Keypair, address: Multiaddr) -> Result<(PeerId, Muxer), 
     let (ours, servers) = match VERSION {
         Version::One => describe(muxer.connection(), &address).await?,
     };
-    let stream = muxer.stream(channel);
+    let stream = muxer.handshake(channel);
     let handshake = noise::outbound(identity, stream, servers, ours).boxed_local();
     let lost = muxer.connection().lost().boxed_local();
     let peer = match future::select(handshake, lost).await {

@@ -32,6 +32,9 @@ const STREAM: state::Config =
 pub struct Muxer {
     connection: PeerConnection,
     streams: state::Config,
+    /// Never polled, so its channel stays open: the browser would give its number to the next one, which webrtc-rs takes
+    /// for the one that it is closing.
+    handshake: Option<DropListener<Channel>>,
     /// One for each stream whose channel is open.
     listeners: FuturesUnordered<DropListener<Channel>>,
     grace: Option<Delay>,
@@ -51,13 +54,20 @@ impl Muxer {
     }
 
     fn new(connection: PeerConnection, streams: state::Config) -> Self {
-        Self { connection, streams, listeners: FuturesUnordered::new(), grace: None, opener: None }
+        Self { connection, streams, handshake: None, listeners: FuturesUnordered::new(), grace: None, opener: None }
     }
 
     /// Opens a stream on `channel` and sees to its end.
     pub(crate) fn stream(&mut self, channel: Channel) -> Stream<Channel> {
         let (stream, listener) = Stream::with_config(channel, self.streams);
         self.listeners.push(listener);
+        stream
+    }
+
+    /// The same on the channel of a handshake, which stays open as long as the connection.
+    pub(crate) fn handshake(&mut self, channel: Channel) -> Stream<Channel> {
+        let (stream, listener) = Stream::with_config(channel, self.streams);
+        self.handshake = Some(listener);
         stream
     }
 

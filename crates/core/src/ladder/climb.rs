@@ -36,9 +36,9 @@ const PROOF: Duration = Duration::from_secs(5);
 const WORKED: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(1);
 
-/// The least time between two attempts, whatever wakes the node: a visitor who changes tabs all the time must not spend
-/// the page's connections.
-const LEAST: Duration = Duration::from_secs(60);
+/// The least time between two wakes that end a backoff: a visitor who changes tabs all the time must not spend the page's
+/// connections.
+const WAKES: Duration = Duration::from_secs(600);
 
 /// Circuits to one peer that are remembered; it holds reservations at two or three relays.
 const MAX_CIRCUITS: usize = 4;
@@ -133,7 +133,8 @@ pub(crate) struct Climb {
     since: Duration,
     used: Duration,
     running: bool,
-    tried: Option<Duration>,
+    /// When a wake last ended the backoff.
+    woken: Option<Duration>,
     /// The relayed round trip at the time of the last attempt, and whether the direct one was not longer.
     relayed: Option<Duration>,
     gains: bool,
@@ -150,7 +151,7 @@ impl Climb {
             since: elapsed,
             used: elapsed,
             running: false,
-            tried: None,
+            woken: None,
             relayed: None,
             gains: true,
             failure: None,
@@ -209,9 +210,9 @@ impl Climb {
         Next::Try(Value { gains: self.gains, streams: seen.streams, rtt: seen.rtt, since: Reverse(self.since) })
     }
 
-    pub(super) fn begin(&mut self, dial: DialId, relayed: Option<Duration>, elapsed: Duration) {
+    /// An attempt of this side begins; the relayed path takes this long.
+    pub(super) fn begin(&mut self, dial: DialId, relayed: Option<Duration>) {
         self.stage = Stage::Trying(dial);
-        self.tried = Some(elapsed);
         self.relayed = relayed;
     }
 
@@ -256,12 +257,19 @@ impl Climb {
         self.failure = Some(Failure::new("LOST", "the direct connection was lost"));
     }
 
-    /// The network may be another: what failed before may work.
+    /// The page has woken up, perhaps in another network.
     pub(super) fn wake(&mut self, elapsed: Duration) {
+        if self.woken.is_none_or(|at| at + WAKES <= elapsed) {
+            self.network_changed(elapsed);
+        }
+    }
+
+    /// The network is another: what failed before may work.
+    pub(super) fn network_changed(&mut self, elapsed: Duration) {
+        self.woken = Some(elapsed);
         self.backoff.reset();
         if let Stage::Resting(until) = &mut self.stage {
-            let earliest = self.tried.map_or(elapsed, |tried| elapsed.max(tried + LEAST));
-            *until = earliest.min(*until);
+            *until = elapsed.min(*until);
         }
     }
 

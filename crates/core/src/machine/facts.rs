@@ -38,7 +38,7 @@ impl Machine {
             Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
             Input::Ponged { peer, connection, rtt } => {
                 let before = self.links.path_to(&peer);
-                if self.links.ponged(connection, rtt, now.elapsed)
+                if self.links.ponged(connection, rtt, now.elapsed, self.config.link_silence)
                     && let Some(link) = self.links.get(connection).cloned()
                 {
                     let parts = self.parts(now);
@@ -156,17 +156,17 @@ impl Machine {
 
     /// Gives up links that were not heard for too long.
     fn check_links(&mut self, now: Now) {
-        if self.links.next_silence(self.config.link_silence).is_none_or(|at| at > now.elapsed) {
+        if self.links.next_silence().is_none_or(|at| at > now.elapsed) {
             return;
         }
         let late = self.poll_timeout().is_some_and(|(due, _)| now.elapsed > due + LATE);
         if late {
             // The process slept, or its timers were held back: nobody had a chance to be heard meanwhile.
-            self.links.forgive(now.elapsed);
+            self.links.forgive(now.elapsed, self.config.link_silence);
             let parts = self.parts(now);
             parts.dht.forgive(&parts.cx);
         }
-        for connection in self.links.unheard(now.elapsed, self.config.link_silence) {
+        for connection in self.links.unheard(now.elapsed) {
             self.unheard(connection);
         }
     }
@@ -277,9 +277,10 @@ impl Machine {
         let claimed = addresses.into_iter().filter(|address| !(elsewhere && is_private(address)));
         let mut addresses: Vec<Multiaddr> = Vec::new();
         let proven = link.outbound && link.path == Path::Direct && !is_signalled(&link.address);
-        // Signalling is offered on relayed links only, so over a direct one a peer does not name it.
+        // Signalling is offered on relayed links only, and nobody says over which link this was said.
         let known = self.links.peer(&peer).is_some_and(|known| known.signals);
-        let signals = protocols.iter().any(|protocol| protocol == SIGNALLING) || (known && is_signalled(&link.address));
+        let beside = known && self.links.links_to(&peer).iter().any(|(_, link)| is_signalled(&link.address));
+        let signals = beside || protocols.iter().any(|protocol| protocol == SIGNALLING);
         for address in proven.then_some(link.address).into_iter().chain(claimed) {
             let address = without_peer(address);
             if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {

@@ -115,11 +115,11 @@ impl Machine {
     /// The network came back or is another one, or the page woke up: everything that waits for its turn is tried at once, and
     /// every link must show within a second and a half that it lives.
     pub fn wake(&mut self, now: Now) {
-        self.offline = false;
+        let was_gone = std::mem::take(&mut self.offline);
         for dial in self.links.older(now.elapsed, STALE) {
             self.give_dial_up(dial, now);
         }
-        for (peer, connection) in self.links.doubt(now.elapsed, self.config.link_silence, AWAKE) {
+        for (peer, connection) in self.links.doubt(now.elapsed, AWAKE) {
             self.outputs.push_back(Output::Ping { peer, connection });
         }
         self.join.retry_now(now.elapsed);
@@ -127,7 +127,11 @@ impl Machine {
         self.reservations.retry_now(now.elapsed);
         let mut parts = self.parts(now);
         parts.topology.wake(&mut parts.cx);
-        parts.ladder.wake(&parts.cx);
+        if was_gone {
+            parts.ladder.network_changed(&parts.cx);
+        } else {
+            parts.ladder.wake(&parts.cx);
+        }
         self.advance(now);
     }
 

@@ -45,12 +45,22 @@ pub(super) fn dial_failure(error: &DialError) -> DialFailure {
 }
 
 /// Where a peer is seen from here. Of a peer that came in through a circuit libp2p tells the id alone; the relay stands in
-/// the address it was listened for.
-pub(super) fn remote_address(endpoint: &ConnectedPoint, peer: PeerId) -> Multiaddr {
+/// the address it was listened for, as it was dialled: without its id if that was not known, which `peer_at` tells then.
+pub(super) fn remote_address(
+    endpoint: &ConnectedPoint,
+    peer: PeerId,
+    peer_at: impl FnOnce(&Multiaddr) -> Option<PeerId>,
+) -> Multiaddr {
     match endpoint {
         ConnectedPoint::Listener { local_addr, .. } if endpoint.is_relayed() => {
             let circuit = local_addr.iter().take_while(|protocol| !matches!(protocol, Protocol::P2pCircuit));
-            circuit.chain([Protocol::P2pCircuit, Protocol::P2p(peer)]).collect()
+            let mut relay: Multiaddr = circuit.collect();
+            if !ends_in_peer(&relay)
+                && let Some(id) = peer_at(&relay)
+            {
+                relay.push(Protocol::P2p(id));
+            }
+            relay.with(Protocol::P2pCircuit).with(Protocol::P2p(peer))
         }
         // Of a page that asked for a connection nothing is known but who it is.
         ConnectedPoint::Listener { local_addr, send_back_addr } if send_back_addr.is_empty() => {
@@ -58,4 +68,13 @@ pub(super) fn remote_address(endpoint: &ConnectedPoint, peer: PeerId) -> Multiad
         }
         _ => endpoint.get_remote_address().clone(),
     }
+}
+
+fn ends_in_peer(address: &Multiaddr) -> bool {
+    matches!(address.iter().last(), Some(Protocol::P2p(_)))
+}
+
+/// Whether an address is `bare`, with a peer id at its end or without.
+pub(super) fn same_but_for_peer(address: &Multiaddr, bare: &Multiaddr) -> bool {
+    address.iter().filter(|protocol| !matches!(protocol, Protocol::P2p(_))).eq(bare.iter())
 }
