@@ -1,7 +1,7 @@
 /** Several tabs of one visitor: one runs the node, all are the same peer, and any of them may go. */
 import assert from 'node:assert/strict'
 import { story } from '../lib/story.mjs'
-import { crash, freeze, standStill, thaw } from '../lib/life.mjs'
+import { crash, freeze, hide, standStill, thaw } from '../lib/life.mjs'
 import { eventually, within } from '../lib/wait.mjs'
 
 /** The promise (W5): reachable again within this. */
@@ -88,12 +88,12 @@ story('five tabs are one peer with one connection, and each of them finds, offer
   assert.equal(back, echoed, 'two megabytes there and back through two tabs')
 })
 
-for (const [how, end] of [
+for (const [how, end, prepare] of [
   ['is closed', (page) => page.close()],
   ['closes its node', (page) => page.evaluate(() => node.close())],
   ['crashes', crash],
-  ['is frozen', (page, other) => freeze(page, other)],
-  ['is reloaded', (page) => page.reload()],
+  ['is frozen', freeze, hide],
+  ['is reloaded', (page) => page.reload()]
 ]) {
   story(`the leading tab ${how}: another takes over, and what is left stands again within 3 s`, async (world) => {
     const relay = await world.relay()
@@ -110,8 +110,9 @@ for (const [how, end] of [
       globalThis.ended = story.outcome(() => stream.readable.getReader().read())
     }, await stranger.evaluate(() => node.peerId))
 
+    await prepare?.(first, third)
     const start = performance.now()
-    await end(first, third)
+    await end(first)
     const ms = await reachable(stranger, `lighthouse@${peer}`, 'light', start)
     console.log(`the leading tab ${how}: reachable again after ${ms.toFixed(0)} ms`)
     assert.ok(ms < RETURN_MS, `it took ${ms.toFixed(0)} ms`)
@@ -128,6 +129,23 @@ for (const [how, end] of [
   })
 }
 
+story('what a tab offered goes with it, also when it led and had no time to say so', async (world) => {
+  const relay = await world.relay()
+  const context = await world.profile()
+  const [first, second, third] = [await tab(world, [relay], context), await tab(world, [relay], context), await tab(world, [relay], context)]
+  const stranger = await world.member([relay])
+  for (const page of [first, second, third]) await serves(page, `from-${await role(page) === 'leading' ? 'first' : page === second ? 'second' : 'third'}`, 'here')
+  const gone = (name) => eventually(async () => {
+    const { records } = await stranger.evaluate((name) => node.find(name, { maxAge: 0 }), name)
+    return records.length === 0
+  }, { ms: 10_000, what: `${name} to be gone` })
+  await third.close()
+  await gone('from-third')
+  await first.close()
+  await gone('from-first')
+  assert.equal(await asks(stranger, 'from-second'), 'here')
+})
+
 story('a frozen tab follows when it is thawed, and what it serves is there again', async (world) => {
   const relay = await world.relay()
   const context = await world.profile()
@@ -135,7 +153,8 @@ story('a frozen tab follows when it is thawed, and what it serves is there again
   const stranger = await world.member([relay])
   await serves(first, 'lighthouse', 'light')
   const peer = await first.evaluate(() => node.peerId)
-  await freeze(first, second)
+  await hide(first, second)
+  await freeze(first)
   await eventually(async () => await role(second) === 'leading', { ms: RETURN_MS, what: 'the other tab to lead' })
   const start = performance.now()
   await thaw(first)

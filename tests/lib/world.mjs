@@ -66,7 +66,8 @@ export class World {
 
   /** A new visitor on a page with nothing in it, on an origin that is no relay. */
   async blankPage (options) {
-    this.blankSite ??= await this.site({ pages: { '/': BLANK } })
+    // What may not be stored is not put away whole either when the visitor leaves.
+    this.blankSite ??= await this.site({ pages: { '/': BLANK }, cache: true })
     return this.visit(this.blankSite.url, options)
   }
 

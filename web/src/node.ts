@@ -66,7 +66,9 @@ export class OpenRed {
 
   /**
    * Whether this tab runs the node: `'alone'`, `'leading'` (other tabs use it too, as soon as there are any) or `'following'`
-   * (it uses that of another tab).
+   * (it uses that of another tab). When the leading tab goes, another one takes over: offers and handlers of the tabs that
+   * remain stand again, calls without an answer are made again, streams end with `STREAM_RESET`; `status` is `joining`
+   * meanwhile. The event `tab` tells of changes.
    */
   get tab(): TabRole {
     return this.#raw.role
@@ -100,7 +102,8 @@ export class OpenRed {
 
   /**
    * Serves streams that others open under `name`. Others find the name only once it is offered with `provide`.
-   * A handler that throws costs its own stream, and is told as a `warning` event with code `HANDLER_FAILED`.
+   * A handler that throws costs its own stream, and is told as a `warning` event with code `HANDLER_FAILED`. Of several tabs
+   * that serve a name with one node, the one that began last gets the streams; when it goes, the one before does again.
    */
   handle(name: string, handler: ServiceHandler): HandlerRegistration {
     const served = checkName(name)

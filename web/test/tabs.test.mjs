@@ -1,8 +1,9 @@
 /** Several tabs of one origin with one identity: one runs the node, all are the same peer, and any of them may go. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { cpSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, mock, test } from 'node:test'
-import { fails, fake, join, readAll } from './world.mjs'
+import { fails, fake, join, readAll, wasm } from './world.mjs'
 import { holdTime, Origin, pass, turns } from './origin.mjs'
 
 beforeEach(() => {
@@ -264,6 +265,11 @@ test('errors keep their codes from tab to tab, and signals reach the node', asyn
   await fails(() => second.node.handle('Not A Name', () => {}), 'INVALID_NAME')
   second.node.handle('mine', () => {})
   await fails(() => second.node.handle('mine', () => {}), 'INVALID_OPTION')
+  await second.node.provide({ name: 'mine' })
+  for (const { node } of [first, second]) {
+    if (node === first.node) await node.provide({ name: 'mine' })
+    await fails(() => node.provide({ name: 'mine' }), 'INVALID_OPTION')
+  }
   const controller = new AbortController()
   const finding = fails(() => second.node.find('never', { signal: controller.signal }), 'ABORTED')
   await turns()
@@ -411,4 +417,52 @@ test('one tab that wants relayed paths only is enough for all, from then on', as
   await turns()
   assert.deepEqual(running().map(({ options }) => options.relayedOnly), [true], 'who hears of it keeps to it')
   await end(first)
+})
+
+test('a leading tab whose code crashes hands over, and stays crashed', async (t) => {
+  // Each tab has code of its own.
+  const [unit, other] = ['unit', 'unit-other'].map((name) => new URL(`../node_modules/.cache/${name}/`, import.meta.url))
+  cpSync(unit, other, { recursive: true })
+  t.after(() => rmSync(other, { recursive: true, force: true }))
+  const [{ join: joinOther }, { OpenRed }, { fake: otherFake }] = await Promise.all(['join', 'index', 'fake'].map((name) => import(new URL(`${name}.mjs`, other).href)))
+  const origin = new Origin()
+  const first = origin.tab()
+  first.node = new OpenRed(await joinOther({ relays: ['relay.test:443'], wasm, identity: 'persistent' }, first.platform))
+  const second = await origin.open()
+  assert.deepEqual([first.node.tab, second.node.tab], ['leading', 'following'])
+  const finding = second.node.find('never-found')
+  const pending = fails(() => second.node.find('never', { signal: AbortSignal.timeout(60_000) }), 'CLOSED')
+  await turns()
+  otherFake.crash('index out of bounds')
+  assert.equal(first.node.status.state, 'crashed')
+  await turns()
+  assert.deepEqual([second.node.tab, second.node.status.state], ['leading', 'ready'])
+  finding.catch(() => {})
+  await end(second)
+  await pending
+})
+
+test('what the leading tab offered is taken back by its successor, unless somebody offers it still', async () => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  const other = await join()
+  await first.node.provide({ name: 'cake', metadata: { from: 'the first tab' } })
+  await first.node.provide({ name: 'pie' })
+  await third.node.provide({ name: 'pie', metadata: { from: 'the third tab' } })
+  await pass(500)
+  first.crash()
+  await pass(1_000)
+  const successor = running().find(({ id }) => id === second.node.peerId)
+  const made = []
+  const { provide } = successor
+  successor.provide = (op, offer) => {
+    made.push(offer.name)
+    return provide.call(successor, op, offer)
+  }
+  await pass(3_000)
+  assert.deepEqual(made, ['cake'], 'offered once more, to be taken back')
+  assert.deepEqual((await other.find('cake')).records, [])
+  assert.deepEqual((await other.find('pie')).records.map(({ metadata }) => metadata.from), ['the third tab'])
+  await other.close()
+  await end(second, third)
 })

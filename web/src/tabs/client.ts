@@ -62,6 +62,11 @@ export class RemoteNode implements RawNode {
     return this.#fresh().stats
   }
 
+  /** What the network sees offered by any tab. */
+  get offers(): RawOffer[] {
+    return this.#snapshot.offers
+  }
+
   ready(op: number, timeoutMs: number): Promise<void> {
     return this.#call('ready', [timeoutMs], op)
   }

@@ -1,5 +1,6 @@
 /** What a follower has: its link to the leading tab, and the node at the other end. */
 
+import type { RawOffer } from '../binding.js'
 import { upstreamOf, type Upstream } from '../upstream.js'
 import { RemoteNode } from './client.js'
 import { Link } from './link.js'
@@ -53,6 +54,11 @@ export class Following {
       })
     }
     platform.locks.request(name, held).catch(() => {})
+  }
+
+  /** What the leading tab offered for all tabs, as far as it is known. */
+  get offers(): RawOffer[] {
+    return this.#node?.offers ?? []
   }
 
   /** Ends it from this side. */

@@ -21,15 +21,15 @@ export class Host {
   readonly offers: Offers
   readonly handlers: Handlers
   readonly #views = new Set<View>()
-  readonly #watch: (event: NodeEvent) => void
+  readonly #changed: () => void
 
-  /** `watch` hears every event too. */
-  constructor(node: Upstream, watch: (event: NodeEvent) => void) {
+  /** `changed` is called when peers, status or offers are not as they were. */
+  constructor(node: Upstream, changed: () => void) {
     this.raw = node.raw
     this.calls = node.calls
     this.warm = node.warm
-    this.#watch = watch
-    this.offers = new Offers(node.raw)
+    this.#changed = changed
+    this.offers = new Offers(node.raw, changed)
     this.handlers = new Handlers(node.raw, (handler) => node.calls.run(() => node.raw.accept(handler)))
     void this.#pump()
   }
@@ -45,7 +45,7 @@ export class Host {
       const event = await this.calls.run(() => this.raw.nextEvent()).catch(() => undefined)
       if (!event) break
       for (const view of this.#views) view.tell(event)
-      this.#watch(event)
+      if (event.type === 'status' || event.type.startsWith('peer:')) this.#changed()
     }
     for (const view of this.#views) view.end()
   }
@@ -58,6 +58,8 @@ export class View implements RawNode {
   readonly #ops = new Ops()
   readonly #events = new EventQueue()
   readonly #offers = new Map<number, Offered>()
+  /** Names that this tab offers, or is about to. */
+  readonly #names = new Set<string>()
   readonly #handlers = new Map<number, Handler>()
   #next = 0
   #closing: Promise<void> | undefined
@@ -108,11 +110,21 @@ export class View implements RawNode {
   }
 
   async provide(op: number, offer: RawOffer): Promise<number> {
-    const offered = await this.#run(op, (start) => this.#host.offers.provide(offer, start))
-    const id = (this.#next += 1)
-    this.#offers.set(id, offered)
-    if (this.#closing) this.#release(offered)
-    return id
+    const { name } = offer
+    if (this.#names.has(name)) {
+      throw new OpenRedError('INVALID_OPTION', `this tab offers "${name}" already; update or withdraw that registration`)
+    }
+    this.#names.add(name)
+    try {
+      const offered = await this.#run(op, (start) => this.#host.offers.provide(offer, start))
+      const id = (this.#next += 1)
+      this.#offers.set(id, offered)
+      if (this.#closing) void this.#release(offered)
+      return id
+    } catch (thrown) {
+      this.#names.delete(name)
+      throw thrown
+    }
   }
 
   update(op: number, registration: number, patch: OfferPatch): Promise<void> {
@@ -123,6 +135,7 @@ export class View implements RawNode {
     return this.#run(op, (start) => {
       const offered = this.#offered(registration)
       this.#offers.delete(registration)
+      this.#names.delete(offered.offer.name)
       return this.#host.offers.withdraw(offered, start)
     })
   }

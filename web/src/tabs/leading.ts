@@ -1,6 +1,6 @@
 /** What the tab that runs the node has: the node, its own view of it, and a server for each follower. */
 
-import type { NodeEvent } from '../types.js'
+import type { RawOffer } from '../binding.js'
 import type { Upstream } from '../upstream.js'
 import { Host, type View } from './host.js'
 import { Link } from './link.js'
@@ -13,18 +13,25 @@ import type { SharePlatform } from './share.js'
  */
 const FAREWELL_MS = 100
 
+/** Tabs that remain have made their offers again after this, in ms: the promise for a hand-over. */
+const INHERITANCE_MS = 3_000
+
 export class Leading {
   readonly host: Host
   readonly view: View
   readonly id = crypto.randomUUID()
   readonly #servers = new Map<string, { server: Server; view: View; link: Link; gone: AbortController }>()
   readonly #platform: SharePlatform
+  /** What the node before offered, until it is clear who offers it again. */
+  #inherited: RawOffer[]
   #ended = false
 
-  constructor(node: Upstream, platform: SharePlatform) {
+  constructor(node: Upstream, inherited: RawOffer[], platform: SharePlatform) {
     this.#platform = platform
-    this.host = new Host(node, (event) => this.#changed(event))
+    this.#inherited = inherited
+    this.host = new Host(node, () => this.#changed())
     this.view = this.host.view()
+    if (inherited.length > 0) setTimeout(() => void this.#disown(), INHERITANCE_MS)
   }
 
   get followers(): number {
@@ -38,7 +45,8 @@ export class Leading {
     const view = this.host.view()
     const receive: Server['receive'] = (message) => server.receive(message)
     const link = new Link(this.#platform.channel(name), { receive, ended: () => this.#farewell(name) })
-    const server = new Server(link, view, this.id, this.host.warm)
+    const offers = (): RawOffer[] => [...this.#inherited, ...this.host.offers.standing]
+    const server = new Server(link, view, { leader: this.id, warm: this.host.warm, offers })
     this.#servers.set(name, { server, view, link, gone })
     this.#platform.locks.request(name, { signal: gone.signal }, () => this.#farewell(name)).catch(() => {})
   }
@@ -47,6 +55,7 @@ export class Leading {
   end(): void {
     this.#ended = true
     for (const { link, gone, server } of this.#servers.values()) {
+      server.tell()
       link.close()
       gone.abort()
       server.end()
@@ -66,8 +75,16 @@ export class Leading {
     }, FAREWELL_MS)
   }
 
-  #changed({ type }: NodeEvent): void {
-    if (!type.startsWith('peer:') && type !== 'status') return
+  #changed(): void {
     for (const { server } of this.#servers.values()) server.changed()
+  }
+
+  /** What tabs offered that are no more. */
+  async #disown(): Promise<void> {
+    const offered = new Set(this.host.offers.standing.map(({ name }) => name))
+    const { calls, offers } = this.host
+    const disowning = this.#inherited.filter(({ name }) => !offered.has(name)).map((offer) => offers.disown(offer, (call) => calls.run(call)))
+    await Promise.allSettled(disowning)
+    this.#inherited = []
   }
 }

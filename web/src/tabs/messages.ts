@@ -62,6 +62,8 @@ export interface Snapshot {
   status: Status
   peers: PeerInfo[]
   stats: RawStats
+  /** What the network sees offered by any tab. A tab that takes over takes back what no tab offers any more. */
+  offers: RawOffer[]
 }
 
 export interface Failure {

@@ -31,10 +31,29 @@ interface Pile {
 
 export class Offers {
   readonly #raw: RawNode
+  readonly #changed: () => void
   readonly #piles = new Map<string, Pile>()
 
-  constructor(raw: RawNode) {
+  /** `changed` is called when the network sees another offer than before. */
+  constructor(raw: RawNode, changed: () => void) {
     this.#raw = raw
+    this.#changed = changed
+  }
+
+  /** What the network sees. */
+  get standing(): RawOffer[] {
+    return [...this.#piles.values()].flatMap(({ offers }) => offers.at(-1)?.offer ?? [])
+  }
+
+  /** Takes back what an earlier node of this peer offered, unless somebody offers it again. */
+  async disown(offer: RawOffer, start: Start): Promise<void> {
+    const pile = this.#pile(offer.name)
+    await this.#inTurn(pile, async () => {
+      if (pile.registration !== undefined) return
+      // Only what this node has offered itself can it take back.
+      const registration = await start((op) => this.#raw.provide(op, offer))
+      await start((op) => this.#raw.withdraw(op, registration))
+    })
   }
 
   async provide(offer: RawOffer, start: Start): Promise<Offered> {
@@ -86,6 +105,7 @@ export class Offers {
   #inTurn<T>(pile: Pile, step: () => Promise<T>): Promise<T> {
     const mine = pile.turn.then(step)
     const turn = mine.catch(() => {}).then(() => {
+      this.#changed()
       if (pile.turn !== turn || pile.offers.length > 0) return
       for (const [name, known] of this.#piles) if (known === pile) this.#piles.delete(name)
     })

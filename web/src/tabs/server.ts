@@ -1,6 +1,6 @@
 /** Serves one follower: its messages become calls of its view of the node. */
 
-import type { RawNode, RawStream } from '../binding.js'
+import type { RawNode, RawOffer, RawStream } from '../binding.js'
 import type { ErrorCode } from '../errors.js'
 import { asOpenRedError } from '../failures.js'
 import type { Link } from './link.js'
@@ -12,9 +12,17 @@ const PACE_MS = 200
 
 type Answers = { [M in Method]: (op: number, ...args: Methods[M]['args']) => Promise<Methods[M]['gives']> }
 
+/** What a follower is told of the leading tab. */
+export interface Lead {
+  leader: string
+  warm: boolean
+  offers: () => RawOffer[]
+}
+
 export class Server {
   readonly #link: Link
   readonly #view: RawNode
+  readonly #lead: Lead
   readonly #streams = new Map<number, Carrier>()
   /** The follower's numbers of handlers, and the view's. */
   readonly #handlers = new Map<number, { id: number } | { refused: unknown }>()
@@ -23,9 +31,10 @@ export class Server {
   #pacing: ReturnType<typeof setTimeout> | undefined
   #ended = false
 
-  constructor(link: Link, view: RawNode, leader: string, warm: boolean) {
+  constructor(link: Link, view: RawNode, lead: Lead) {
     this.#link = link
     this.#view = view
+    this.#lead = lead
     this.#answers = {
       ready: (op, timeoutMs) => view.ready(op, timeoutMs),
       provide: (op, offer) => view.provide(op, offer),
@@ -41,7 +50,7 @@ export class Server {
       networkGone: () => view.networkGone(),
       close: () => view.close(),
     }
-    link.send({ kind: 'welcome', leader, peerId: view.peerId(), warm, snapshot: this.#snapshot() })
+    link.send({ kind: 'welcome', leader: lead.leader, peerId: view.peerId(), warm: lead.warm, snapshot: this.#snapshot() })
   }
 
   receive(message: LinkMessage): void {
@@ -49,24 +58,23 @@ export class Server {
     if (message.kind === 'call') return void this.#answer(message)
     if (message.kind === 'cancel') return this.#view.cancel(message.call)
     if (message.kind === 'closeHandler') return this.#closeHandler(message.handler)
-    if (message.kind === 'refresh') this.#tell()
+    if (message.kind === 'refresh') this.tell()
   }
 
   /** Peers or the status have changed. */
   changed(): void {
     this.#pacing ??= setTimeout(() => {
       this.#pacing = undefined
-      this.#tell()
+      this.tell()
     }, PACE_MS)
   }
 
-  /** The follower is gone: what it had goes too. */
+  /** The link is gone, and streams with it; what the follower offers and serves is the view's. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
     clearTimeout(this.#pacing)
     for (const stream of [...this.#streams.values()]) stream.drop()
-    void this.#view.close()
   }
 
   async #answer({ call, method, args }: CallMessage & { kind: 'call' }): Promise<void> {
@@ -113,10 +121,11 @@ export class Server {
   }
 
   #snapshot(): Snapshot {
-    return { status: this.#view.status(), peers: this.#view.peers(), stats: this.#view.stats() }
+    return { status: this.#view.status(), peers: this.#view.peers(), stats: this.#view.stats(), offers: this.#lead.offers() }
   }
 
-  #tell(): void {
+  /** Sends what there is to know. */
+  tell(): void {
     try {
       this.#link.send({ kind: 'snapshot', snapshot: this.#snapshot() })
     } catch {

@@ -10,6 +10,7 @@
  * some ms until it learns that it has lost the lock.
  */
 
+import type { RawOffer } from '../binding.js'
 import { OpenRedError } from '../errors.js'
 import { asOpenRedError } from '../failures.js'
 import { farewell, type Source, type SourceEvents } from '../source.js'
@@ -49,6 +50,7 @@ export class Share implements Source {
   #letGo: (() => void) | undefined
   #leading: Leading | undefined
   #following: Following | undefined
+  #inherited: RawOffer[] = []
   /** Grows when everything starts over, so that what was under way knows. */
   #life = 0
 
@@ -88,6 +90,7 @@ export class Share implements Source {
   /** A page that is frozen with the lock would keep all others from the network. */
   freeze(): void {
     this.stop()
+    this.#events.down('the page was frozen')
   }
 
   vanish(): void {
@@ -125,11 +128,12 @@ export class Share implements Source {
   async #lead(): Promise<void> {
     const life = this.#life
     this.#unfollow()
+    const inherited = this.#inherited
     this.#events.down('the tab that ran the node has gone, and this one takes over')
     try {
       const node = await this.#events.lead()
       if (life !== this.#life) return
-      this.#leading = new Leading(node, this.#platform)
+      this.#leading = new Leading(node, inherited, this.#platform)
       this.#events.up(upstreamOf(this.#leading.view, node.warm), 'leading')
       this.#say({ kind: 'leading', leader: this.#leading.id })
     } catch (thrown) {
@@ -152,6 +156,7 @@ export class Share implements Source {
       welcomed: (upstream) => this.#events.up(upstream, 'following'),
       ended: (why) => {
         this.#following = undefined
+        this.#inherit(following)
         if (following.leader) this.#events.down(why)
         this.#follow()
       },
@@ -160,8 +165,15 @@ export class Share implements Source {
     this.#following = following
   }
 
+  /** Whoever leads next has to know what was offered before. */
+  #inherit({ leader, offers }: Following): void {
+    if (leader) this.#inherited = offers
+  }
+
   #unfollow(): void {
-    this.#following?.end()
+    if (!this.#following) return
+    this.#inherit(this.#following)
+    this.#following.end()
     this.#following = undefined
   }
 

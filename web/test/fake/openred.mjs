@@ -117,6 +117,9 @@ export class RawNode {
   provide (op, offer) {
     return this.#call(op, async (cancelled) => {
       checkName(offer.name)
+      if ([...this.#registrations.values()].some(({ name }) => name === offer.name)) {
+        throw { code: 'INVALID_OPTION', message: `this node offers ${offer.name} already` }
+      }
       await Promise.resolve()
       if (cancelled()) return
       const id = this.#next++
