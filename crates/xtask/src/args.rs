@@ -17,8 +17,8 @@ cargo xtask check             formatting, clippy for both targets, documentation
 cargo xtask npm-pack          build the npm package and print the path of its tarball
 cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, browser, discovery, commands;
                               without a name all but `browser`, `discovery` and `commands`, which take very long;
-                              `browser` has parts that run alone: browser-paths, browser-streams, browser-memory,
-                              browser-crowd, browser-rest, browser-life
+                              `browser` has parts that run alone: browser-paths, browser-delay, browser-streams,
+                              browser-memory, browser-crowd, browser-rest, browser-life
 cargo xtask size              what takes the bytes of the wasm module (the same as bench size)
 cargo xtask rig               build the module that the pages of tests/webrtc run and print its folder
 cargo xtask help              this text
@@ -76,6 +76,8 @@ pub(crate) enum Bench {
     Size,
     /// From a relayed to a direct path between pages.
     BrowserPaths,
+    /// The same with 100 ms of signalling delay.
+    BrowserDelay,
     /// What direct streams carry.
     BrowserStreams,
     /// Memory of pages while 100 MB flow.
@@ -93,12 +95,13 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    const ALL: [(&'static str, Self); 12] = [
+    const ALL: [(&'static str, Self); 13] = [
         ("join", Self::Join),
         ("find", Self::Find),
         ("echo", Self::Echo),
         ("size", Self::Size),
         ("browser-paths", Self::BrowserPaths),
+        ("browser-delay", Self::BrowserDelay),
         ("browser-streams", Self::BrowserStreams),
         ("browser-memory", Self::BrowserMemory),
         ("browser-crowd", Self::BrowserCrowd),
@@ -109,8 +112,9 @@ impl Bench {
     ];
 
     /// The parts of `browser`, in the order in which they run.
-    const BROWSER: [Self; 6] = [
+    const BROWSER: [Self; 7] = [
         Self::BrowserPaths,
+        Self::BrowserDelay,
         Self::BrowserStreams,
         Self::BrowserMemory,
         Self::BrowserCrowd,

@@ -58,6 +58,7 @@ fn program(bench: Bench) -> Option<&'static str> {
         Bench::Find => Some("find"),
         Bench::Echo => Some("echo"),
         Bench::BrowserPaths => Some("browser/paths"),
+        Bench::BrowserDelay => Some("browser/delay"),
         Bench::BrowserStreams => Some("browser/streams"),
         Bench::BrowserMemory => Some("browser/memory"),
         Bench::BrowserCrowd => Some("browser/crowd"),
