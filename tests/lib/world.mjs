@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { browser, openPage } from './browser.mjs'
+import { Proxy } from './proxy.mjs'
 import { Relay } from './relay.mjs'
 import { BLANK, serve } from './site.mjs'
 import { outputFolder, storyFile } from './workspace.mjs'
@@ -14,8 +15,10 @@ export class World {
   #sites = []
   #endings = []
 
-  constructor (title) {
+  /** @param {'chromium' | 'firefox'} [browser] whose pages open unless a visit names another */
+  constructor (title, browser = 'chromium') {
     this.title = title
+    this.browser = browser
   }
 
   /** Starts one relay. */
@@ -23,6 +26,21 @@ export class World {
     const relay = await Relay.start({ label: `relay ${String.fromCharCode(65 + this.relays.length)}`, ...options })
     this.relays.push(relay)
     return relay
+  }
+
+  /**
+   * A relay that is reached through a proxy, by WebSocket alone: `{ relay, proxy }`. The relay announces the proxy's address
+   * and is told to pages by it, so nothing goes past.
+   *
+   * @param {{ delayMs?: number }} road what the proxy does, see `Proxy.start`
+   */
+  async relayBehindProxy (road = {}, options = {}) {
+    const proxy = await Proxy.start(road)
+    this.atEnd(() => proxy.end())
+    const relay = await this.relay({ ...options, args: [...options.args ?? [], '--announce', proxy.address] })
+    proxy.lead(relay.http)
+    relay.url = proxy.url
+    return { relay, proxy }
   }
 
   /** Three relays A, B, C that know each other: B and C are told of A. */
@@ -41,7 +59,7 @@ export class World {
 
   /** Opens `url` as a new visitor. */
   async visit (url, options) {
-    const page = await openPage(url, options)
+    const page = await openPage(url, { browser: this.browser, ...options })
     this.pages.push(page)
     return page
   }
