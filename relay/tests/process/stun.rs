@@ -45,7 +45,7 @@ fn whoever_asks_where_the_relay_says_learns_their_address() {
     assert_eq!(told, own);
     let metrics = get(&relay.metrics, "/metrics", &[]).text();
     assert!(metrics.contains("openred_stun_datagrams_total{result=\"answered\"} 1\n"), "{metrics}");
-    assert!(relay.process.log().contains(&format!("stun=\"{}\"", listed(&relay))), "{}", relay.process.log());
+    relay.process.wait_log(&format!("stun=\"{}\"", listed(&relay)));
     relay.process.stop();
 }
 
