@@ -47,6 +47,8 @@ pub mod dht;
 pub mod error;
 pub mod event;
 pub mod find;
+#[cfg(feature = "server")]
+pub mod lifecycle;
 pub mod map;
 pub mod name;
 pub mod open;

@@ -1,0 +1,31 @@
+//! The time, which tests set.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use openred_core::time::{Now, millis};
+use tokio::time::Instant;
+
+/// Tells the time.
+pub(crate) trait Clock: Send + Sync + 'static {
+    /// The present moment.
+    fn now(&self) -> Now;
+}
+
+/// The machine's clocks.
+#[derive(Debug)]
+pub(crate) struct SystemClock {
+    started: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Now { elapsed: self.started.elapsed(), unix_ms: millis(unix) }
+    }
+}
