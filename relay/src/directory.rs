@@ -2,9 +2,44 @@
 //!
 //! [`registry::Registry`] is what handlers talk to. It keeps who is alive in memory, lets [`openred_core::lifecycle`] decide
 //! about the silent, and keeps everything else in a [`store::Store`]: SQLite beside the relay's identity, or PostgreSQL when
-//! several instances share one directory.
+//! several instances share one directory. [`backups`] takes snapshots of it now and then.
 //!
 //! What stands here does not know HTTP, tokens or the network.
 
+pub(crate) mod backups;
 pub(crate) mod registry;
 pub(crate) mod store;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    path::Path,
+    sync::Arc,
+};
+
+use self::store::{Store, StoreError, postgres::PostgresStore, sqlite::SqliteStore};
+
+/// The SQLite file in a relay's data directory.
+const FILE: &str = "directory.sqlite";
+
+/// Opens the store of a directory: the PostgreSQL database at a URL, or without one the file in the data directory.
+pub(crate) async fn open_store(database: Option<&str>, data: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    let Some(url) = database else { return Ok(Arc::new(SqliteStore::open(&data.join(FILE)).await?)) };
+    // Only two equal ones at one time would be a mistake, and then each would take the other's rows for its own.
+    let origin = RandomState::new().hash_one(std::process::id()) as i64;
+    Ok(Arc::new(PostgresStore::open(url, origin).await?))
+}
+
+/// Checks the URL of a database as far as that goes without asking it. What is wrong, and what would be right, without the
+/// password.
+pub(crate) fn check_database(url: &str) -> Result<(), String> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(
+            "the URL of a PostgreSQL database would be right, such as postgres://user:password@host/name".to_owned()
+        );
+    }
+    url.parse::<tokio_postgres::Config>().map(drop).map_err(|_| {
+        "this is no URL of a PostgreSQL database; postgres://user:password@host/name would be right, with special characters \
+         percent-encoded"
+            .to_owned()
+    })
+}

@@ -15,8 +15,8 @@ cargo xtask test              install what the tests need (a browser included) a
     --only rust|web|e2e|lint  run one part of them
 cargo xtask check             formatting, clippy for both targets, documentation (the same as test --only lint)
 cargo xtask npm-pack          build the npm package and print the path of its tarball
-cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, discovery, commands;
-                              without a name all but `discovery` and `commands`, which take very long
+cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, discovery, directory,
+                              commands; without a name all but the last three, which take very long
 cargo xtask size              what takes the bytes of the wasm module (the same as bench size)
 cargo xtask rig               build the module that the pages of tests/webrtc run and print its folder
 cargo xtask help              this text
@@ -74,17 +74,20 @@ pub(crate) enum Bench {
     Size,
     /// Discovery in simulation, with many native nodes and in pages, beside others.
     Discovery,
+    /// The directory: what its registry costs, and that it loses nothing.
+    Directory,
     /// Cold and warm wall time of `build` and `test`.
     Commands,
 }
 
 impl Bench {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("join", Self::Join),
         ("find", Self::Find),
         ("echo", Self::Echo),
         ("size", Self::Size),
         ("discovery", Self::Discovery),
+        ("directory", Self::Directory),
         ("commands", Self::Commands),
     ];
 
@@ -211,7 +214,7 @@ mod tests {
             ("test --only unit", "`unit`", "rust, web, e2e, lint"),
             ("test --fast", "`--fast`", "--only rust|web|e2e|lint"),
             ("test --only web e2e", "`e2e`", "one --only"),
-            ("bench joi", "`joi`", "join, find, echo, size, discovery, commands"),
+            ("bench joi", "`joi`", "join, find, echo, size, discovery, directory, commands"),
             ("bench join find", "`find`", "one name"),
         ];
         for (line, wrong, right) in cases {

@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: runs benchmarks; each writes its report to `bench/<name>.json` in the target directory.
 //!
 //! `join`, `find` and `echo` are programs in `tests/bench/`, given the environment of the tests and `OPENRED_REPORT`,
-//! the path of the report. `discovery` is one too, after the simulator has written its own. `size` and `commands` are
-//! modules here.
+//! the path of the report. `discovery` is one too, after the simulator has written its own. `size`, `directory` and
+//! `commands` are modules here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::args::Bench;
 use crate::commands;
+use crate::directory;
 use crate::manifest::Manifest;
 use crate::package;
 use crate::process;
@@ -37,6 +38,9 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, bench: Option<Bench>) -
         steps.push(wasm::compile(ws, manifest));
     }
     for bench in chosen {
+        if bench == Bench::Directory {
+            steps.push(setup::postgres());
+        }
         if bench == Bench::Discovery {
             steps.push(simulation(ws));
             steps.push(network_of_natives(ws));
@@ -44,6 +48,7 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, bench: Option<Bench>) -
         steps.push(match bench {
             Bench::Join | Bench::Find | Bench::Echo | Bench::Discovery => driver(ws, bench.name()),
             Bench::Size => size::step(ws, manifest),
+            Bench::Directory => directory::step(ws),
             Bench::Commands => commands::step(ws),
         });
     }

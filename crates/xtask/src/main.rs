@@ -10,6 +10,7 @@
 mod args;
 mod bench;
 mod commands;
+mod directory;
 mod manifest;
 mod package;
 mod process;

@@ -168,6 +168,39 @@ pub(crate) fn the_chromium() -> Result<PathBuf> {
     find_chromium()?.context("there is no Chromium")
 }
 
+/// Step: there is a PostgreSQL for the tests, which start servers of their own.
+pub(crate) fn postgres() -> Step<'static> {
+    Step::new("a PostgreSQL for the tests", || {
+        if let Some(folder) = find_postgres() {
+            return Ok(Done::Kept(format!("found {}", folder.display())));
+        }
+        const BY_HAND: &str = "install PostgreSQL 13 or newer so that initdb and pg_ctl are in PATH";
+        ensure!(
+            process::succeeds(process::command("apt-get").arg("--version")),
+            "the tests need PostgreSQL and there is no apt-get to install it with: {BY_HAND}"
+        );
+        for arguments in [&["update"][..], &["install", "-y", "--no-install-recommends", "postgresql"]] {
+            let mut command = process::command(if is_root() { "apt-get" } else { "sudo" });
+            if !is_root() {
+                command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+            }
+            command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+            process::run(&mut command).with_context(|| format!("the tests need PostgreSQL: {BY_HAND}"))?;
+        }
+        find_postgres()
+            .ok_or_else(|| anyhow!("apt-get installed postgresql, and its programs are not found: {BY_HAND}"))?;
+        Ok(Done::Made)
+    })
+}
+
+/// Where PostgreSQL's programs are: in `PATH`, or where Debian puts them.
+fn find_postgres() -> Option<PathBuf> {
+    let in_path = env::var_os("PATH").unwrap_or_default();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = versions.map(|version| version.path().join("bin"));
+    env::split_paths(&in_path).chain(debian).find(|folder| folder.join("initdb").is_file())
+}
+
 fn is_root() -> bool {
     process::output(process::command("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }

@@ -41,6 +41,8 @@ use tokio::{
     task::JoinSet,
 };
 
+#[cfg(test)]
+pub(crate) use self::clock::TestClock;
 use self::{changes::ChangeLog, index::Index, writer::Job};
 pub(crate) use self::{
     clock::{Clock, SystemClock},
@@ -57,6 +59,9 @@ pub(crate) const MOST_ITEMS: usize = 1000;
 
 /// Pages of the store that are read for one page of services, while providers that are away leave it short.
 const PAGES: usize = 4;
+
+/// The part of all nodes that gives way at once when the directory is full: one in so many, since choosing them looks at all.
+const GIVING_WAY: usize = 200;
 
 /// Where bans are noted.
 const BANS: &str = "ban";
@@ -115,6 +120,8 @@ impl Registry {
     /// Writes down the signs of life that only memory knows. What is called afterwards still works.
     pub(crate) async fn close(&self) {
         upkeep::flush(&self.shared).await;
+        // The queue is in order, so when this is written the others are. Why it could not be stands in the log.
+        let _ = self.shared.write(Write::Liveness(Vec::new(), self.now().unix_ms)).await;
     }
 
     /// A node registers, or says something new of itself. When this returns, it is durable.
@@ -122,15 +129,16 @@ impl Registry {
         let now = self.now();
         let row = limits::row(registration, now, &self.shared.config)?;
         let peer = row.peer;
-        let is_new = {
+        let (is_new, in_the_way) = {
             let index = self.shared.index();
             not_banned(&index, &peer, now)?;
             let is_new = index.find(&peer).is_none();
-            if is_new && index.len() >= self.shared.config.max_nodes {
-                return Err(RegistryError::Full);
-            }
-            is_new
+            let is_full = is_new && index.len() >= self.shared.config.max_nodes;
+            (is_new, is_full.then(|| index.longest_silent(now, self.shared.config.max_nodes.div_ceil(GIVING_WAY))))
         };
+        if let Some(peers) = in_the_way {
+            self.make_room(peers, now).await?;
+        }
         match self.shared.write(Write::Node(Box::new(row))).await? {
             Outcome::Stale => Err(RegistryError::Stale),
             _ => Ok(Registered { is_new, standing: self.standing(&peer).ok_or(RegistryError::UnknownNode(peer))? }),
@@ -417,6 +425,18 @@ impl Registry {
         let id = index.find(peer).ok_or(RegistryError::UnknownNode(*peer))?;
         sign(&mut index, now, id);
         index.lifecycle().standing(now, id).ok_or(RegistryError::UnknownNode(*peer))
+    }
+
+    /// Nodes are given up early, so that others find room.
+    async fn make_room(&self, peers: Vec<PeerId>, now: Now) -> Result<(), RegistryError> {
+        if peers.is_empty() {
+            return Err(RegistryError::Full);
+        }
+        tracing::info!(nodes = peers.len(), "the directory is full; nodes that were silent for long give way");
+        let at = now.unix_ms;
+        let gone = peers.into_iter().map(|peer| self.shared.write(Write::Forget { peer, why: ChangeKind::Died, at }));
+        // One that went by itself meanwhile makes room too.
+        futures::future::try_join_all(gone).await.map(drop)
     }
 
     async fn forget(&self, peer: PeerId, why: ChangeKind) -> Result<(), RegistryError> {

@@ -498,7 +498,7 @@ proptest! {
                     }
                     Output::Held(_) => is_held = true,
                     Output::Released(_) => is_held = false,
-                    Output::Check(entry) => prop_assert!(directory.state(entry).is_some()),
+                    Output::Check(_) => {}
                 }
             }
             prop_assert_eq!(directory.lifecycle.held().is_some(), is_held);

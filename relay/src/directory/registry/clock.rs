@@ -29,3 +29,22 @@ impl Clock for SystemClock {
         Now { elapsed: self.started.elapsed(), unix_ms: millis(unix) }
     }
 }
+
+/// A clock that runs with tokio's, from the time at which the stories of the stores happen.
+#[cfg(test)]
+pub(crate) struct TestClock(Instant);
+
+#[cfg(test)]
+impl TestClock {
+    pub(crate) fn start() -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self(Instant::now()))
+    }
+}
+
+#[cfg(test)]
+impl Clock for TestClock {
+    fn now(&self) -> Now {
+        let epoch = super::super::store::conformance::NOW;
+        Now { elapsed: self.0.elapsed(), unix_ms: epoch + millis(self.0.elapsed()) }
+    }
+}

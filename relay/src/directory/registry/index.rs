@@ -46,6 +46,9 @@ struct Offer {
 /// Offers of one name that a lookup looks at; the rest is for lists. Each costs less than a microsecond.
 const LOOKED_AT: usize = 4096;
 
+/// What counts as a life at least when silences are compared, in milliseconds: a minute, about which nothing is to be learned.
+const SHORTEST_LIFE: f64 = 60_000.0;
+
 /// See the module's documentation.
 pub(super) struct Index {
     lifecycle: Lifecycle,
@@ -322,6 +325,24 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// The nodes that are away whose silence is longest compared with the time that they were here, at most `count`: a page that
+    /// was open for a minute goes before a server that ran for a year.
+    pub(super) fn longest_silent(&self, now: Now, count: usize) -> Vec<PeerId> {
+        let mut silent: Vec<(f64, PeerId)> = Vec::new();
+        for id in self.lifecycle.ids() {
+            let Some(Some(slot)) = self.slots.get(id.index()) else { continue };
+            if self.lifecycle.state(id).is_none_or(State::is_present) {
+                continue;
+            }
+            let silence = now.unix_ms.saturating_sub(slot.heard) as f64;
+            let life = slot.heard.saturating_sub(slot.info.registered) as f64;
+            silent.push((silence / (life + SHORTEST_LIFE), slot.info.peer));
+        }
+        silent.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        silent.truncate(count);
+        silent.into_iter().map(|(_, peer)| peer).collect()
     }
 
     /// Signs of life that the store does not know, ordered by peer so that neighbours in the store are written together. They

@@ -119,6 +119,10 @@ pub(super) async fn keep(shared: Arc<Shared>) {
                 let (changes, audit) = (shared.config.changes, shared.config.audit);
                 send(&shared, Write::Purge { now, changes, audit }).await;
                 shared.index().purge(now);
+                // Another instance may have banned somebody who was never here, which no change tells.
+                if let Err(error) = load_bans(&shared).await {
+                    tracing::debug!(%error, "bans cannot be read");
+                }
             }
         }
     }

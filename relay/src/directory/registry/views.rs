@@ -106,7 +106,7 @@ pub(crate) struct Page<T, K> {
 pub(crate) struct Stats {
     /// How many nodes are in each state, in the order of [`State::ALL`].
     pub(crate) states: [usize; STATES],
-    /// How many services are offered.
+    /// How many service records are held, withdrawals included until they end.
     pub(crate) services: usize,
     /// Since when and why nobody is judged.
     pub(crate) held: Option<Hold>,

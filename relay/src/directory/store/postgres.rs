@@ -211,6 +211,6 @@ fn text(error: &tokio_postgres::Error) -> String {
 }
 
 #[cfg(test)]
-mod server;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;

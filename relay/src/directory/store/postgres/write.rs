@@ -55,6 +55,7 @@ const SERVICE: &str = "\
         EXISTS (SELECT 1 FROM put), \
         EXISTS (SELECT 1 FROM services WHERE name = $1 AND provider = $2 AND envelope = $9)";
 
+/// Several instances find the same node silent; one of them says so.
 const LIVENESS: &str = "\
     WITH said AS ( \
         SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[]) \
@@ -62,7 +63,8 @@ const LIVENESS: &str = "\
     ), put AS ( \
         UPDATE liveness l SET state = said.state, since = said.since, deadline = said.deadline, heard = said.heard, \
             origin = $7::bigint, stamp = (SELECT last_value FROM stamps) \
-        FROM said WHERE l.peer = said.peer AND l.heard <= said.heard RETURNING l.peer, said.state, said.moved \
+        FROM said JOIN liveness old ON old.peer = said.peer WHERE l.peer = said.peer AND l.heard <= said.heard \
+        RETURNING l.peer, said.state, said.moved AND said.state <> old.state AS moved \
     ) INSERT INTO changes (at, kind, peer, state, origin) SELECT $8::bigint, $9::text, peer, state, $7::bigint FROM put WHERE moved";
 
 const WITHHOLD: &str = "\
