@@ -174,7 +174,7 @@ pub(crate) fn postgres() -> Step<'static> {
         if let Some(folder) = find_postgres() {
             return Ok(Done::Kept(format!("found {}", folder.display())));
         }
-        const BY_HAND: &str = "install PostgreSQL 13 or newer so that initdb and pg_ctl are in PATH";
+        const BY_HAND: &str = "install PostgreSQL 13 or newer so that initdb, pg_ctl and createdb are in PATH";
         ensure!(
             process::succeeds(process::command("apt-get").arg("--version")),
             "the tests need PostgreSQL and there is no apt-get to install it with: {BY_HAND}"
@@ -198,7 +198,10 @@ fn find_postgres() -> Option<PathBuf> {
     let in_path = env::var_os("PATH").unwrap_or_default();
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let debian = versions.map(|version| version.path().join("bin"));
-    env::split_paths(&in_path).chain(debian).find(|folder| folder.join("initdb").is_file())
+    let programs = ["initdb", "pg_ctl", "createdb"];
+    env::split_paths(&in_path)
+        .chain(debian)
+        .find(|folder| programs.iter().all(|program| folder.join(program).is_file()))
 }
 
 fn is_root() -> bool {

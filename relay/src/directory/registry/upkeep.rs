@@ -89,22 +89,27 @@ pub(super) async fn judge(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let now = shared.clock.now();
-        let news = {
+        {
             let mut index = shared.index();
             if index.lifecycle().poll_timeout().is_some_and(|due| due <= now.elapsed) {
                 index.tell(|lifecycle| lifecycle.handle_timeout(now));
             }
-            index.take_news()
-        };
-        if !news.check.is_empty() {
-            shared.checks.send_replace(news.check);
         }
-        for chunk in news.moved.chunks(CHUNK) {
-            send(&shared, Write::Liveness(chunk.to_vec(), now.unix_ms)).await;
-        }
-        for peer in news.died {
-            send(&shared, Write::Forget { peer, why: ChangeKind::Died, at: now.unix_ms }).await;
-        }
+        write_news(&shared, now).await;
+    }
+}
+
+/// Writes down what the lifecycle decided, and tells whom to check.
+async fn write_news(shared: &Shared, now: Now) {
+    let news = shared.index().take_news();
+    if !news.check.is_empty() {
+        shared.checks.send_replace(news.check);
+    }
+    for chunk in news.moved.chunks(CHUNK) {
+        send(shared, Write::Liveness(chunk.to_vec(), now.unix_ms)).await;
+    }
+    for peer in news.died {
+        send(shared, Write::Forget { peer, why: ChangeKind::Died, at: now.unix_ms }).await;
     }
 }
 
@@ -131,6 +136,8 @@ pub(super) async fn keep(shared: Arc<Shared>) {
 /// Writes the signs of life that only memory knows.
 pub(super) async fn flush(shared: &Shared) {
     let now = shared.clock.now();
+    // A sign of life that is written first would make the moves before it look outdated.
+    write_news(shared, now).await;
     let rows = shared.index().take_dirty(now);
     for chunk in rows.chunks(CHUNK) {
         send(shared, Write::Liveness(chunk.to_vec(), now.unix_ms)).await;

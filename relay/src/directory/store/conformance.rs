@@ -210,7 +210,7 @@ async fn pages_of_nodes_and_services_join_without_gap_or_overlap(store: &dyn Sto
         let page = store.nodes(NodeQuery::default(), after, 7).await.unwrap();
         after = page.last().map(|node| node.peer);
         // What is written between two pages moves no other row.
-        apply(store, vec![register(seen.len() as u64)]).await;
+        apply(store, vec![register(seen.len() as u64 % 25)]).await;
         if page.is_empty() {
             break;
         }

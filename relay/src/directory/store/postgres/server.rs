@@ -96,8 +96,8 @@ fn programs() -> PathBuf {
     in_path
         .into_iter()
         .chain(debian)
-        .find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
-        .expect("the tests need PostgreSQL (initdb and pg_ctl); Debian: apt-get install postgresql")
+        .find(|folder| ["initdb", "pg_ctl", "createdb"].iter().all(|program| folder.join(program).is_file()))
+        .expect("the tests need PostgreSQL (initdb, pg_ctl, createdb); Debian: apt-get install postgresql")
 }
 
 fn unprivileged() -> &'static str {
