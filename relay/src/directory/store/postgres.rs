@@ -40,7 +40,7 @@ const SESSION: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; SE
      SET synchronous_commit = on; SET client_min_messages = warning";
 
 /// The advisory lock of batches: "openred" as a number.
-const LOCK: i64 = 0x6f70_656e_7265_64;
+const LOCK: i64 = 0x006f_7065_6e72_6564;
 
 /// The migrations in order; the table `openred_schema` says how many the database has seen.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/1.sql")];

@@ -235,7 +235,7 @@ impl Store for SqliteStore {
     }
 
     fn ping(&self) -> Answer<'_, ()> {
-        Box::pin(self.write(|connection| write::touch(connection)))
+        Box::pin(self.write(write::touch))
     }
 
     fn export(&self, sink: Sink) -> Answer<'_, ()> {

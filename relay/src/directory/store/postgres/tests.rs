@@ -64,7 +64,7 @@ async fn rivals_that_write_the_same_service_leave_one_winner_everywhere() {
     futures::future::try_join_all(writes).await.unwrap();
     let winner =
         rivals.iter().find(|one| rivals.iter().all(|other| *one == other || one.is_newer_than(other))).unwrap();
-    assert_eq!(a.services_of(vec![peer(1)]).await.unwrap(), [winner.clone()]);
+    assert_eq!(a.services_of(vec![peer(1)]).await.unwrap(), std::slice::from_ref(winner));
 }
 
 #[tokio::test]
