@@ -43,3 +43,30 @@ pub(crate) fn check_database(url: &str) -> Result<(), String> {
             .to_owned()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_database_is_told_what_would_be_right_and_not_its_password() {
+        for url in
+            ["postgres://openred:secret@db.example.org/openred?sslmode=require", "postgresql:///openred?host=/run/pg"]
+        {
+            assert_eq!(check_database(url), Ok(()), "{url}");
+        }
+        for url in
+            ["mysql://a:hunter2@host/x", "directory.sqlite", "postgres://a:hunter2@[x/y", "postgres://h/x?hunter2=1"]
+        {
+            let error = check_database(url).unwrap_err();
+            assert!(error.contains("postgres://user:password@host/name") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_database_the_directory_is_a_file_beside_the_identity() {
+        let data = tempfile::tempdir().unwrap();
+        open_store(None, data.path()).await.unwrap().ping().await.unwrap();
+        assert!(data.path().join(FILE).is_file());
+    }
+}

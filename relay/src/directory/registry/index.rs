@@ -15,7 +15,7 @@ use std::{
 use hashbrown::{HashTable, hash_table::Entry as TableEntry};
 use libp2p_identity::PeerId;
 use openred_core::{
-    lifecycle::{EntryId, Lifecycle, Output, Standing, State},
+    lifecycle::{Cause, EntryId, Lifecycle, Output, Standing, State},
     record::SignedRecord,
     time::Now,
 };
@@ -317,8 +317,11 @@ impl Index {
                     let slot = self.slots.get(entry.index()).and_then(Option::as_ref);
                     self.news.check.extend(slot.map(|slot| slot.info.peer));
                 }
+                Output::Held(hold) if hold.cause == Cause::Absence => {
+                    tracing::info!("nobody is judged until there was time to be heard");
+                }
                 Output::Held(hold) => {
-                    tracing::warn!(cause = hold.cause.as_str(), silent = hold.silent, "nobody is judged for now");
+                    tracing::warn!(silent = hold.silent, "many nodes fell silent at once; nobody is judged");
                 }
                 Output::Released(hold) => {
                     tracing::info!(cause = hold.cause.as_str(), silent = hold.silent, "nodes are judged again");

@@ -61,3 +61,18 @@ async fn heartbeats_at_one_instance_keep_a_node_alive_at_all() {
     b.heartbeat(&peer(2)).unwrap();
     until(&a, |a| state(a, 2) == Some(State::Active)).await;
 }
+
+#[tokio::test]
+async fn a_row_that_the_database_refuses_costs_nobody_else_theirs() {
+    let server = Server::start();
+    let registry = instance(&server.database("directory"), 1, RegistryConfig::default()).await;
+    let mut bad = super::super::super::store::conformance::node(99);
+    // The registry lets no such text in; PostgreSQL could not keep it.
+    bad.region = "a\0b".into();
+    let good = (0..50).map(|number| registry.register(registration(number, 0)));
+    let bad = registry.shared.write(Write::Node(Box::new(bad)));
+    let (good, bad) = tokio::join!(futures::future::join_all(good), bad);
+    assert!(good.iter().all(Result::is_ok), "{good:?}");
+    assert!(matches!(bad, Err(RegistryError::Failed)), "{bad:?}");
+    assert_eq!(registry.stats().states[0], 50);
+}
