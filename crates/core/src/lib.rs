@@ -56,6 +56,8 @@ pub mod peer_record;
 pub mod publish;
 pub mod record;
 pub mod time;
+#[cfg(feature = "tokens")]
+pub mod token;
 pub mod wire;
 
 pub use boundary::{
