@@ -67,9 +67,13 @@ pub(crate) struct NetworkFigures {
 /// Asks the node for its figures; `None` while it cannot answer.
 pub(crate) type Figures = Box<dyn Fn() -> Option<NetworkFigures> + Send + Sync>;
 
+/// Writes the figures of some part of the relay when somebody asks.
+pub(crate) type Source = Box<dyn Fn(&mut Exposition) + Send + Sync>;
+
 /// The relay's counters.
 pub(crate) struct Metrics {
     figures: Figures,
+    sources: Mutex<Vec<Source>>,
     started: SystemTime,
     websockets: AtomicU64,
     requests: Mutex<BTreeMap<String, Route>>,
@@ -86,7 +90,18 @@ struct Route {
 impl Metrics {
     /// Counts from zero; `figures` asks the node.
     pub(crate) fn new(figures: Figures) -> Self {
-        Self { figures, started: SystemTime::now(), websockets: AtomicU64::new(0), requests: Mutex::default() }
+        Self {
+            figures,
+            sources: Mutex::default(),
+            started: SystemTime::now(),
+            websockets: AtomicU64::new(0),
+            requests: Mutex::default(),
+        }
+    }
+
+    /// Has another part of the relay write its figures too.
+    pub(crate) fn add(&self, source: Source) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).push(source);
     }
 
     /// A request was answered. `route` is a pattern, one of a fixed number.
@@ -125,6 +140,9 @@ impl Metrics {
         text.metric("openred_websocket_upgrades_total", Kind::Counter, "Connections that became WebSocket peers")
             .sample(&[], self.websockets.load(Ordering::Relaxed) as f64);
         self.http(&mut text);
+        for source in self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            source(&mut text);
+        }
         text.into_text()
     }
 
