@@ -34,7 +34,7 @@ class Client {
 
   async send (method, path, { authorization = this.authorization, body } = {}) {
     const headers = { ...(authorization === undefined ? {} : { authorization }), ...(body === undefined ? {} : { 'content-type': 'application/json' }) }
-    return fetch(`${this.relay.url}${path}`, { method, headers, body: body && JSON.stringify(body) })
+    return fetch(new URL(path, this.relay.url), { method, headers, body: body && JSON.stringify(body) })
   }
 
   async json (method, path, body) {
@@ -72,12 +72,12 @@ story('a node proves its key with libp2p\'s client, begun by either side, with E
   }
   const key = await generateKeyPair('Ed25519')
   const handshake = new ServerInitiatedHandshake(key, new URL(relay.url).host)
-  const asked = await fetch(`${relay.url}/v1/auth`)
+  const asked = await fetch(new URL('/v1/auth', relay.url))
   const authorization = await handshake.answerServerChallenge(asked.headers.get('www-authenticate'))
-  const known = await fetch(`${relay.url}/v1/auth`, { headers: { authorization } })
+  const known = await fetch(new URL('/v1/auth', relay.url), { headers: { authorization } })
   assert.equal(known.status, 200)
   const bearer = await handshake.decodeBearerToken(known.headers.get('authentication-info'))
-  const again = await fetch(`${relay.url}/v1/auth`, { headers: { authorization: bearer } })
+  const again = await fetch(new URL('/v1/auth', relay.url), { headers: { authorization: bearer } })
   assert.equal((await again.json()).peerId, peerIdFromPrivateKey(key).toString())
 })
 
@@ -87,7 +87,7 @@ story('two nodes that asked once verify each other with the published keys alone
   await alice.register()
   await bob.register()
   const { link, own, other } = await alice.json('POST', '/v1/tokens/links', { peerId: bob.id })
-  const jwks = await (await fetch(`${relay.url}/.well-known/jwks.json`)).json()
+  const jwks = await (await fetch(new URL('/.well-known/jwks.json', relay.url))).json()
   await relay.stop()
   assert.equal((await verifyLink(own, jwks, alice.id, bob.id)).link, link)
   assert.deepEqual(await verifyLink(other, jwks, bob.id, alice.id), await verifyLink(other, jwks, bob.id, alice.id))
