@@ -109,3 +109,50 @@ async fn all(shared: &Shared, space: &'static str) -> Result<Vec<Note>, Registry
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use libp2p_identity::Keypair;
+
+    use super::*;
+    use crate::{
+        directory::{
+            registry::{Registry, RegistryConfig, SystemClock},
+            store::sqlite::SqliteStore,
+            tokens::{Issuer, RefusedToken, keys::KeyRing},
+        },
+        http::tests::World,
+    };
+
+    #[tokio::test]
+    async fn instances_of_one_database_accept_and_take_back_each_others_tokens() {
+        let a = World::built().await;
+        let store = Arc::new(SqliteStore::open(&a.database()).await.unwrap());
+        let registry =
+            Registry::open(store, RegistryConfig::default(), Arc::new(SystemClock::default())).await.unwrap();
+        let own = Keypair::ed25519_from_bytes([2; 32]).unwrap().public().to_peer_id();
+        let b = World::new(&[], &[], |shared| {
+            shared.directory.registry = registry;
+            shared.directory.issuer = Issuer::new(own, KeyRing::new(clock::seconds(), [4; 32]));
+        })
+        .await;
+        for world in [&a, &b, &a] {
+            exchange(&world.shared).await.unwrap();
+        }
+
+        let (issuer_a, issuer_b) = (&a.shared.directory.issuer, &b.shared.directory.issuer);
+        let (node, now) = (Keypair::ed25519_from_bytes([7; 32]).unwrap().public().to_peer_id(), clock::seconds());
+        let issued = issuer_a.access(node, issuer_a.own().to_string(), [1; 16], now).unwrap();
+        assert_eq!(issuer_b.check(&issued.token, now).unwrap().subject, node);
+
+        let note = Note {
+            space: REVOKED_TOKENS.to_owned(),
+            key: issued.claims.id.as_bytes().to_vec(),
+            value: Vec::new(),
+            expires: (issued.claims.expires_at + 60) * 1000,
+        };
+        b.shared.directory.registry.remember(note).await.unwrap();
+        exchange(&a.shared).await.unwrap();
+        assert_eq!(issuer_a.check(&issued.token, now), Err(RefusedToken::Revoked));
+    }
+}
