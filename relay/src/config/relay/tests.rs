@@ -132,6 +132,8 @@ fn the_admin_token_is_read_from_its_file_and_a_weak_one_is_refused() {
 
 #[test]
 fn a_database_url_is_not_repeated_where_configurations_are_logged() {
-    let config = config(&["--data", "d", "--database", "postgres://u:secret@127.0.0.1/x"], None).unwrap();
-    assert!(!format!("{config:?}").contains("secret"));
+    let right = config(&["--data", "d", "--database", "postgres://u:secret@127.0.0.1/x"], None).unwrap();
+    assert!(!format!("{right:?}").contains("secret"));
+    let message = config(&["--data", "d", "--database", "mysql://u:secret@127.0.0.1/x"], None).unwrap_err();
+    assert!(message.contains("mysql://...@127.0.0.1/x") && !message.contains("secret"), "{message}");
 }
