@@ -1,7 +1,8 @@
 //! What a registry keeps in memory: who is there, since when each was last heard, and who offers what.
 //!
-//! Everything here follows from the store and from heartbeats. Statements are shared and never copied; a node costs some
-//! 200 bytes beside them. Nodes are found by peer id through a table of numbers, so a peer id stands in memory once.
+//! Everything here follows from the store and from heartbeats. Statements are shared and never copied. A node with one service
+//! takes 1.26 kB (`cargo xtask bench directory`): 465 bytes as both were sent, what they take apart as values and in the index of
+//! names, and some 130 bytes of liveness. Nodes are found by peer id through a table of numbers.
 //!
 //! Bounds: the registry asks [`Index::len`] and [`Index::offers`] before it lets in more.
 
