@@ -156,8 +156,16 @@ fn parsed<T>(
 ) -> Result<T, ConfigError> {
     parse(text).map_err(|reason| ConfigError::Value {
         option: format!("--{name}"),
-        value: text.to_owned(),
+        value: without_password(text),
         origin: origin.clone(),
         reason,
     })
+}
+
+/// A value as it may stand in a message: what is before the host of a URL stays out of logs.
+fn without_password(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 < at => format!("{}...{}", &text[..scheme + 3], &text[at..]),
+        _ => text.to_owned(),
+    }
 }

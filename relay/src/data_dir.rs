@@ -1,7 +1,7 @@
-//! What a relay keeps between two runs: its identity and its WebRTC certificate, in one directory. What it learned of the
-//! network lies there too, in a file that the node writes itself and can do without.
+//! What a relay keeps between two runs: its identity, its WebRTC certificate and the keys that sign tokens, in one directory.
+//! What it learned of the network lies there too, in a file that the node writes itself and can do without.
 //!
-//! Both make up the relay's addresses (the peer id, and the certificate's hash in WebRTC-direct addresses), so losing
+//! The first two make up the relay's addresses (the peer id, and the certificate's hash in WebRTC-direct addresses), so losing
 //! either costs every link that was given out. Therefore a damaged file is never overwritten: the relay refuses to
 //! start and says how to go on. Files are written to a temporary name, synced and renamed, readable by their owner only.
 //! A lock file keeps a second process out; the system drops the lock when the process ends, however it ends.
@@ -19,6 +19,9 @@ const IDENTITY: &str = "identity.key";
 
 /// The WebRTC certificate and its key, as PEM.
 const CERTIFICATE: &str = "webrtc.pem";
+
+/// The keys that sign tokens, as [`crate::directory::tokens::keys::KeyRing`] writes them.
+const TOKEN_KEYS: &str = "token-keys.json";
 
 /// Locked while a relay runs; holds its process id.
 const LOCK: &str = "openred.lock";
@@ -122,6 +125,41 @@ impl DataDir {
             reason,
             loss: "a new certificate: the WebRTC-direct addresses change",
         })
+    }
+
+    /// The ring of keys that sign tokens, made by `generate` on first use. `check` says what is wrong with one.
+    pub(crate) fn token_keys<T>(
+        &self,
+        generate: impl FnOnce() -> Vec<u8>,
+        check: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, DataDirError> {
+        let file = self.path.join(TOKEN_KEYS);
+        let bytes = match read(&file)? {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = generate();
+                write(&file, &bytes)?;
+                bytes
+            }
+        };
+        let loss = "new keys: tokens that were given out hold no longer";
+        check(&bytes).map_err(|reason| DataDirError::Damaged { file, reason, loss })
+    }
+
+    /// Where [`Self::token_keys`] are kept, for who makes new ones while the relay runs.
+    pub(crate) fn token_key_file(&self) -> TokenKeyFile {
+        TokenKeyFile(self.path.join(TOKEN_KEYS))
+    }
+}
+
+/// The file of the keys that sign tokens.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenKeyFile(PathBuf);
+
+impl TokenKeyFile {
+    /// Puts other keys in the place of those that are there.
+    pub(crate) fn save(&self, bytes: &[u8]) -> Result<(), DataDirError> {
+        write(&self.0, bytes)
     }
 }
 
@@ -300,6 +338,19 @@ mod tests {
         let message = data.certificate(fixed, |_| Err("no PEM".to_owned())).unwrap_err().to_string();
         assert!(message.contains("webrtc.pem") && message.contains("no PEM"), "{message}");
         assert_eq!(fs::read(&file).unwrap(), b"not a certificate");
+    }
+
+    #[test]
+    fn token_keys_survive_and_are_replaced_and_damage_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(directory.path()).unwrap();
+        let read = |generate: &[u8]| data.token_keys(|| generate.to_vec(), |bytes| Ok(bytes.to_vec()));
+        assert_eq!(read(b"first").unwrap(), b"first");
+        assert_eq!(read(b"other").unwrap(), b"first");
+        data.token_key_file().save(b"second").unwrap();
+        assert_eq!(read(b"other").unwrap(), b"second");
+        let refused = data.token_keys(Vec::new, |_| Err::<(), _>("no ring".to_owned())).unwrap_err().to_string();
+        assert!(refused.contains("token-keys.json") && refused.contains("no ring"), "{refused}");
     }
 
     #[test]

@@ -2,23 +2,33 @@
 //!
 //! [`app`] makes the router from a [`Shared`]; it opens no socket, so tests call it as a function. The network is seen
 //! through [`Peering`] alone. A request of any method for a path nobody knows, and every failure, is answered by a
-//! problem document (RFC 9457). Nothing here takes a request body.
+//! problem document (RFC 9457). Request bodies are taken by [`v1`] alone, behind its [`gateway`].
 //!
 //! A WebSocket upgrade is peer-to-peer traffic on every path that is not a route, so that a reverse proxy may put the
 //! relay below any path.
 
+pub(crate) mod admin_token;
+pub(crate) mod audit;
 pub(crate) mod bootstrap;
 pub(crate) mod bundles;
 pub(crate) mod client_address;
+pub(crate) mod conditional;
+pub(crate) mod docs;
+pub(crate) mod figures;
+pub(crate) mod gateway;
 pub(crate) mod health;
+pub(crate) mod hosts;
+pub(crate) mod identify;
 pub(crate) mod observe;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod problem;
+pub(crate) mod routing;
 pub(crate) mod server;
+pub(crate) mod v1;
 pub(crate) mod websocket;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -26,28 +36,34 @@ use axum::{
     extract::State,
     http::{
         HeaderName, HeaderValue, Method, StatusCode,
-        header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS},
     },
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
+use futures::future::BoxFuture;
 use ipnet::IpNet;
+use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
-use openred_core::name::ServiceTarget;
+use openred_core::{name::ServiceTarget, record::Record};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
     set_header::SetResponseHeaderLayer,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
     bootstrap::{About, Introduction},
+    gateway::Gateway,
     health::Phase,
     problem::Problem,
+    routing::names::Names,
+    v1::Directory,
     websocket::PeerSocket,
 };
-use crate::{assets::Asset, metrics::Metrics};
+use crate::{assets::Asset, metrics::Metrics, otlp::Exporter};
 
 /// The network as the HTTP side sees it.
 pub(crate) trait Peering: Send + Sync + 'static {
@@ -56,6 +72,15 @@ pub(crate) trait Peering: Send + Sync + 'static {
 
     /// What is known of a service without asking anybody, in its wire form.
     fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>>;
+
+    /// The providers that this node holds under a provider key of the DHT, without asking anybody.
+    fn providers(&self, key: &[u8]) -> Vec<(PeerId, Vec<Multiaddr>)>;
+
+    /// Where a peer can be reached, as far as this node knows without asking anybody.
+    fn addresses_of(&self, peer: &PeerId) -> Vec<Multiaddr>;
+
+    /// Looks for a service in the network for at most `limit`.
+    fn find(&self, target: ServiceTarget, limit: Duration) -> BoxFuture<'static, Vec<Record>>;
 
     /// Takes over an upgraded connection; one that cannot be taken is dropped, which closes it.
     fn accept(&self, socket: PeerSocket, remote: Multiaddr);
@@ -71,6 +96,14 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// The network.
     pub(crate) peering: Arc<dyn Peering>,
+    /// Who is let through to the API.
+    pub(crate) gateway: Arc<Gateway>,
+    /// The directory.
+    pub(crate) directory: Directory,
+    /// The names behind CIDs.
+    pub(crate) names: Names,
+    /// Takes a span of each request, if traces are wanted.
+    pub(crate) traces: Option<Exporter>,
     /// Proxies whose word about the client's address is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// The page.
@@ -85,28 +118,37 @@ const STRICT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 /// The relay's HTTP service.
 pub(crate) fn app(shared: Arc<Shared>) -> Router {
     let any_origin = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD]).allow_headers(Any);
-    let open = Router::new()
-        .route("/bootstrap.json", get(bootstrap::document))
-        .route("/v1/bundles/{target}", get(bundles::bundle))
-        .route("/npm/", get(page::npm_index))
-        .route("/npm/{*path}", get(page::npm_file))
-        // Set before the layer, so that a browser's preflight request meets the layer first.
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(any_origin);
-    Router::new()
-        .route("/", get(page::root))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/openapi.json", get(openapi::document))
+    let open = OpenApiRouter::new()
+        .routes(routes!(bootstrap::document))
+        .routes(routes!(bundles::bundle))
+        .routes(routes!(page::npm_index))
+        .route("/npm/{*path}", get(page::npm_file));
+    let open = refusing_other_methods(open).layer(any_origin);
+    let own =
+        OpenApiRouter::new().routes(routes!(page::root)).routes(routes!(health::alive)).routes(routes!(health::ready));
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .merge(own)
         .merge(open)
+        .merge(v1::routes(&shared))
+        .split_for_parts();
+    router
+        .merge(docs::routes(openapi::complete(document)))
         .fallback(page::site_file)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(by_default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(by_default(REFERRER_POLICY, "no-referrer"))
         .layer(by_default(CONTENT_SECURITY_POLICY, STRICT_POLICY))
+        .layer(by_default(X_FRAME_OPTIONS, "SAMEORIGIN"))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), observe::observe))
         .with_state(shared)
+}
+
+/// Sets the answer to methods that a route does not have. It is set before the layers, so that a browser's preflight request meets
+/// the layer first.
+fn refusing_other_methods(router: OpenApiRouter<Arc<Shared>>) -> OpenApiRouter<Arc<Shared>> {
+    let (router, document) = router.split_for_parts();
+    OpenApiRouter::with_openapi(document).merge(router.method_not_allowed_fallback(method_not_allowed).into())
 }
 
 /// The Prometheus metrics. They stand at `/metrics`, and at `/` for whoever follows the bare address.
@@ -129,7 +171,10 @@ fn by_default(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<H
 }
 
 async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not possible here; use GET"))
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{method} is not possible here; the `allow` header says what is"),
+    )
 }
 
 /// The panic itself has been reported on standard error by then; the client learns nothing of it.

@@ -6,12 +6,15 @@
 
 mod assets;
 mod cli;
+mod clock;
 mod command;
 mod config;
 mod data_dir;
+mod directory;
 mod failure;
 mod http;
 mod metrics;
+mod otlp;
 mod relay;
 mod signals;
 mod stun;
@@ -29,7 +32,7 @@ use crate::{
     cli::{Cli, Command},
     config::{
         ConfigError,
-        relay::RelayConfig,
+        relay::{LogFormat, RelayConfig},
         short::{FindConfig, IdConfig, OpenConfig, PeersConfig, ProvideConfig},
     },
     failure::Failure,
@@ -62,14 +65,21 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &Command, matches: &ArgMatches) -> Result<(), Failure> {
-    start_log(matches!(command, Command::Relay(_)))?;
     // WebRTC and TLS both look for the process-wide provider and panic without one. Only a second call could fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let relay = match command {
+        Command::Relay(options) => Some(RelayConfig::new(options, matches)?),
+        _ => None,
+    };
+    match &relay {
+        Some(config) => start_log(RELAY_LOG, config.log_format)?,
+        None => start_log(COMMAND_LOG, LogFormat::Text)?,
+    }
+    if let Some(config) = relay {
+        return block_on(relay::run(config));
+    }
     match command {
-        Command::Relay(options) => {
-            let config = RelayConfig::new(options, matches)?;
-            block_on(relay::run(config))
-        }
+        Command::Relay(_) => unreachable!("a relay has run by now"),
         Command::Find(options) => block_on(command::find::run(FindConfig::new(options, matches)?)),
         Command::Provide(options) => block_on(command::provide::run(ProvideConfig::new(options, matches)?)),
         Command::Open(options) => block_on(command::open::run(OpenConfig::new(options, matches)?)),
@@ -90,11 +100,11 @@ fn block_on(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Fai
     result
 }
 
-fn start_log(is_relay: bool) -> Result<(), Failure> {
+/// Logs to standard error what OPENRED_LOG says, or `default`.
+fn start_log(default: &str, format: LogFormat) -> Result<(), Failure> {
     let given = std::env::var("OPENRED_LOG").unwrap_or_default();
     let text = match given.trim() {
-        "" if is_relay => RELAY_LOG,
-        "" => COMMAND_LOG,
+        "" => default,
         given => given,
     };
     let filter = EnvFilter::try_new(text).map_err(|error| {
@@ -102,11 +112,11 @@ fn start_log(is_relay: bool) -> Result<(), Failure> {
             "OPENRED_LOG: `{text}` cannot be used: {error}; give a level such as debug, or targets such as openred=debug,warn"
         ))
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).with_ansi(false).init(),
+    }
     Ok(())
 }
 

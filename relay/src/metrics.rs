@@ -68,9 +68,13 @@ pub(crate) struct NetworkFigures {
 /// Asks the node for its figures; `None` while it cannot answer.
 pub(crate) type Figures = Box<dyn Fn() -> Option<NetworkFigures> + Send + Sync>;
 
+/// Writes the figures of some part of the relay when somebody asks.
+pub(crate) type Source = Box<dyn Fn(&mut Exposition) + Send + Sync>;
+
 /// The relay's counters.
 pub(crate) struct Metrics {
     figures: Figures,
+    sources: Mutex<Vec<Source>>,
     started: SystemTime,
     websockets: AtomicU64,
     stun: Arc<stun::Counters>,
@@ -90,6 +94,7 @@ impl Metrics {
     pub(crate) fn new(figures: Figures) -> Self {
         Self {
             figures,
+            sources: Mutex::default(),
             started: SystemTime::now(),
             websockets: AtomicU64::new(0),
             stun: Arc::default(),
@@ -100,6 +105,11 @@ impl Metrics {
     /// What the STUN server counts in.
     pub(crate) fn stun(&self) -> Arc<stun::Counters> {
         Arc::clone(&self.stun)
+    }
+
+    /// Has another part of the relay write its figures too.
+    pub(crate) fn add(&self, source: Source) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).push(source);
     }
 
     /// A request was answered. `route` is a pattern, one of a fixed number.
@@ -143,6 +153,9 @@ impl Metrics {
             stun.sample(&[("result", result)], count as f64);
         }
         self.http(&mut text);
+        for source in self.sources.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            source(&mut text);
+        }
         text.into_text()
     }
 

@@ -6,6 +6,8 @@
 
 pub(crate) mod peering;
 pub(crate) mod ports;
+pub(crate) mod registry;
+pub(crate) mod token_keys;
 
 use std::{
     io::{self, Write},
@@ -22,19 +24,29 @@ use openred_node::{Config, MemoryFile, Node, RelayLimits, Role, platform, webrtc
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use self::{peering::NodePeering, ports::PortError};
+use self::{peering::NodePeering, ports::PortError, registry::Contact, token_keys::TokenKeys};
 use crate::{
-    assets,
+    assets, clock,
     config::relay::{RelayConfig, Stun},
     data_dir::DataDir,
+    directory::{
+        backups::Backups,
+        identity::PeerAuth,
+        tokens::{Issuer, keys::KeyRing},
+    },
     failure::Failure,
     http::{
         self, Shared,
         bootstrap::{About, Limits},
+        gateway::Gateway,
         health::Phase,
+        hosts::Hosts,
+        routing::names::Names,
         server::Server,
+        v1::Directory,
     },
     metrics::Metrics,
+    otlp::Exporter,
     signals::Signals,
     stun,
 };
@@ -50,6 +62,9 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Time for HTTP requests under way.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Connections to the metrics at a time: a few collectors.
+const SCRAPERS: usize = 64;
 
 /// Runs a relay until a signal asks it to end, or until it cannot go on.
 pub(crate) async fn run(config: RelayConfig) -> Result<(), Failure> {
@@ -80,6 +95,8 @@ pub(crate) async fn run(config: RelayConfig) -> Result<(), Failure> {
 struct Relay {
     node: Node,
     shared: Arc<Shared>,
+    /// Keep what is shared in order for as long as they are held.
+    _upkeep: (TokenKeys, Contact, Option<Backups>),
     http: Server,
     http_address: SocketAddr,
     metrics: Server,
@@ -98,6 +115,10 @@ impl Relay {
         let data = DataDir::open(&config.data)?;
         let identity = data.identity()?;
         let certificate = data.certificate(webrtc::generate_certificate, check_certificate)?;
+
+        let ring =
+            data.token_keys(|| KeyRing::new(clock::seconds(), rand::random()).to_bytes(), KeyRing::from_bytes)?;
+        let (registry, backups) = registry::open(&config).await?;
 
         let (memory_file, memory) = memory(&config.data);
 
@@ -127,6 +148,8 @@ impl Relay {
         let limits = limits(&config);
         let (sender, incoming) = openred_node::incoming::channel();
         let websocket = ports::websocket(http_address);
+        let auth = PeerAuth::new(identity.clone(), clock::millis());
+        let hosts = Hosts::of(config.announce.iter().map(|address| &address.multiaddr));
         let node = Node::start(Config {
             role: Role::Relay(limits.clone()),
             region: config.region.clone(),
@@ -144,6 +167,8 @@ impl Relay {
 
         let peering = Arc::new(NodePeering::new(node.clone(), sender, stun_address));
         let metrics = Arc::new(Metrics::new(peering::figures(node.clone())));
+        let directory =
+            Directory { auth, issuer: Issuer::new(node.peer_id(), ring), hosts, admin: config.admin_token, registry };
         let shared = Arc::new(Shared {
             about: About {
                 peer_id: node.peer_id().to_string(),
@@ -160,6 +185,10 @@ impl Relay {
             phase: Phase::default(),
             metrics: Arc::clone(&metrics),
             peering,
+            gateway: Arc::new(Gateway::new(config.limits)),
+            directory,
+            names: Names::default(),
+            traces: config.otlp.as_ref().map(|url| Exporter::start(url, &node.peer_id().to_string())),
             trusted_proxies: config.trusted_proxies,
             site: assets::site(),
             npm: assets::npm(),
@@ -167,11 +196,18 @@ impl Relay {
         let stun = stun_socket.map(|socket| stun::Server::start(socket, metrics.stun()));
         // Peers may have been waiting in the backlog since the port was bound; the first answer must not be a refusal.
         shared.phase.set_ready();
-        let http = Server::start(listener, http::app(Arc::clone(&shared)));
-        let metrics = Server::start(metrics_listener, http::metrics_app(metrics));
+        metrics.add(http::figures::source(&shared));
+        let http = Server::start(listener, http::app(Arc::clone(&shared)), config.max_connections);
+        let metrics = Server::start(metrics_listener, http::metrics_app(metrics), SCRAPERS);
+        let upkeep = (
+            TokenKeys::start(Arc::clone(&shared), data.token_key_file()),
+            Contact::start(Arc::clone(&shared), node.clone()),
+            backups,
+        );
         Ok(Self {
             node,
             shared,
+            _upkeep: upkeep,
             http,
             http_address,
             metrics,
@@ -243,6 +279,9 @@ impl Relay {
             tracing::warn!("what the node learned could not be written in time");
         }
         tokio::join!(self.http.stop(LAST_ANSWERS), self.metrics.stop(LAST_ANSWERS));
+        if timeout(LAST_WORDS, self.shared.directory.registry.close()).await.is_err() {
+            tracing::warn!("the last signs of life could not be written in time; nodes repeat them");
+        }
         tracing::info!("ended");
     }
 }

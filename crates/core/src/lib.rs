@@ -48,6 +48,8 @@ pub mod dht;
 pub mod error;
 pub mod event;
 pub mod find;
+#[cfg(feature = "server")]
+pub mod lifecycle;
 pub mod map;
 pub mod name;
 pub mod open;
@@ -55,6 +57,8 @@ pub mod peer_record;
 pub mod publish;
 pub mod record;
 pub mod time;
+#[cfg(feature = "tokens")]
+pub mod token;
 pub mod wire;
 
 pub use boundary::{

@@ -284,6 +284,18 @@ impl Node {
         self.ask(|state| state.machine.bundle(target, now()))
     }
 
+    /// The providers that this node holds under a provider key of the DHT; nobody is asked. Each address is without the peer's
+    /// own id at its end.
+    pub fn held_providers(&self, key: &[u8]) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, Error> {
+        let held = self.ask(|state| state.machine.held_providers(key, now()))?;
+        Ok(held.into_iter().map(|held| (held.peer, held.addresses)).collect())
+    }
+
+    /// Where a peer can be reached, as far as this node knows without asking anybody.
+    pub fn addresses_of(&self, peer: &PeerId) -> Result<Vec<Multiaddr>, Error> {
+        self.ask(|state| state.machine.addresses_of(peer, now()))
+    }
+
     /// Tries at once whatever waits for its turn, and makes sure that links live: the network has come back or is another
     /// one, or the page woke up.
     pub async fn wake(&self) -> Result<(), Error> {

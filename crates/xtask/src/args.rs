@@ -15,8 +15,8 @@ cargo xtask test              install what the tests need (browsers included) an
     --only rust|web|e2e|lint  run one part of them
 cargo xtask check             formatting, clippy for both targets, documentation (the same as test --only lint)
 cargo xtask npm-pack          build the npm package and print the path of its tarball
-cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, browser, discovery, commands;
-                              without a name all but `browser`, `discovery` and `commands`, which take very long;
+cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, browser, discovery, directory,
+                              commands; without a name all but the last four, which take very long;
                               `browser` has parts that run alone: browser-paths, browser-delay, browser-streams,
                               browser-memory, browser-crowd, browser-rest, browser-life
 cargo xtask size              what takes the bytes of the wasm module (the same as bench size)
@@ -90,12 +90,14 @@ pub(crate) enum Bench {
     BrowserLife,
     /// Discovery in simulation, with many native nodes and in pages, beside others.
     Discovery,
+    /// The directory: what its registry costs, and that it loses nothing.
+    Directory,
     /// Cold and warm wall time of `build` and `test`.
     Commands,
 }
 
 impl Bench {
-    const ALL: [(&'static str, Self); 13] = [
+    const ALL: [(&'static str, Self); 14] = [
         ("join", Self::Join),
         ("find", Self::Find),
         ("echo", Self::Echo),
@@ -108,6 +110,7 @@ impl Bench {
         ("browser-rest", Self::BrowserRest),
         ("browser-life", Self::BrowserLife),
         ("discovery", Self::Discovery),
+        ("directory", Self::Directory),
         ("commands", Self::Commands),
     ];
 

@@ -1,7 +1,8 @@
 //! `cargo xtask bench`: runs benchmarks; each writes its report to `bench/<name>.json` in the target directory.
 //!
 //! `join`, `find`, `echo` and the parts of `browser` are programs in `tests/bench/`, given the environment of the tests and
-//! `OPENRED_REPORT`, the path of the report. `discovery` is one too, after the simulator has written its own. `size` and
+//! `OPENRED_REPORT`, the path of the report. `discovery` is one too, after the simulator has written its own. `size`,
+//! `directory` and
 //! `commands` are modules here.
 
 use std::fs;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::args::Bench;
 use crate::commands;
+use crate::directory;
 use crate::manifest::Manifest;
 use crate::package;
 use crate::process;
@@ -38,6 +40,9 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, mut chosen: Vec<Bench>)
         steps.push(wasm::compile(ws, manifest));
     }
     for bench in chosen {
+        if bench == Bench::Directory {
+            steps.push(setup::postgres());
+        }
         if bench == Bench::Discovery {
             steps.push(simulation(ws));
             steps.push(network_of_natives(ws));
@@ -45,6 +50,7 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, mut chosen: Vec<Bench>)
         steps.push(match (program(bench), bench) {
             (Some(program), bench) => driver(ws, bench.name(), program),
             (None, Bench::Commands) => commands::step(ws),
+            (None, Bench::Directory) => directory::step(ws),
             (None, _) => size::step(ws, manifest),
         });
     }
@@ -65,7 +71,7 @@ fn program(bench: Bench) -> Option<&'static str> {
         Bench::BrowserRest => Some("browser/rest"),
         Bench::BrowserLife => Some("browser/life"),
         Bench::Discovery => Some("discovery"),
-        Bench::Size | Bench::Commands => None,
+        Bench::Size | Bench::Directory | Bench::Commands => None,
     }
 }
 

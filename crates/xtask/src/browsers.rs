@@ -3,8 +3,9 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 
+use crate::apt;
 use crate::process;
 use crate::steps::{Done, Step};
 
@@ -58,7 +59,7 @@ impl Browser {
             if let Some(path) = self.find()? {
                 return Ok(Done::Kept(format!("found {}", path.display())));
             }
-            self.install()?;
+            apt::install(self.package, self.name, &self.advice())?;
             let found = self.find()?;
             found.ok_or_else(|| {
                 anyhow!("apt-get installed {}, and none can be started: {}", self.package, self.advice())
@@ -98,33 +99,7 @@ impl Browser {
         Ok(programs.chain(applications).find(|path| path.is_file() && starts(path)))
     }
 
-    fn install(&self) -> Result<()> {
-        ensure!(
-            process::succeeds(process::command("apt-get").arg("--version")),
-            "the tests need {} and there is no apt-get to install it with: {}",
-            self.name,
-            self.advice()
-        );
-        let apt = |arguments: &[&str]| {
-            let mut command = if is_root() {
-                process::command("apt-get")
-            } else {
-                let mut sudo = process::command("sudo");
-                sudo.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-                sudo
-            };
-            command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
-            process::run(&mut command).with_context(|| format!("the tests need {}: {}", self.name, self.advice()))
-        };
-        apt(&["update"])?;
-        apt(&["install", "-y", "--no-install-recommends", self.package])
-    }
-
     fn advice(&self) -> String {
         format!("install {}, or set {} to the path of one", self.by_hand, self.variable)
     }
-}
-
-fn is_root() -> bool {
-    process::output(process::command("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }

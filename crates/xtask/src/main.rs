@@ -7,10 +7,12 @@
 //! xtask decides nothing about the product: how the wasm module is built stands in `wasm-pack.toml`, how the npm
 //! package is built in `web/package.json`, and the relay embeds what it finds in `web/`.
 
+mod apt;
 mod args;
 mod bench;
 mod browsers;
 mod commands;
+mod directory;
 mod manifest;
 mod package;
 mod process;

@@ -4,10 +4,11 @@
 //! install: then its error says in one sentence what is missing and how to get it.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
+use crate::apt;
 use crate::process;
 use crate::stamp::{self, Digest};
 use crate::steps::{Done, Step};
@@ -112,6 +113,31 @@ pub(crate) fn npm_packages<'a>(ws: &'a Workspace, folder: &'static str) -> Step<
 pub(crate) fn ensure_file(path: &Path, why: &str) -> Result<()> {
     ensure!(path.is_file(), "{} is missing: {why}", path.display());
     Ok(())
+}
+
+/// Step: there is a PostgreSQL for the tests, which start servers of their own.
+pub(crate) fn postgres() -> Step<'static> {
+    Step::new("a PostgreSQL for the tests", || {
+        if let Some(folder) = find_postgres() {
+            return Ok(Done::Kept(format!("found {}", folder.display())));
+        }
+        const BY_HAND: &str = "install PostgreSQL 13 or newer so that initdb, pg_ctl and createdb are in PATH";
+        apt::install("postgresql", "PostgreSQL", BY_HAND)?;
+        find_postgres()
+            .ok_or_else(|| anyhow!("apt-get installed postgresql, and its programs are not found: {BY_HAND}"))?;
+        Ok(Done::Made)
+    })
+}
+
+/// Where PostgreSQL's programs are: in `PATH`, or where Debian puts them.
+fn find_postgres() -> Option<PathBuf> {
+    let in_path = env::var_os("PATH").unwrap_or_default();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let debian = versions.map(|version| version.path().join("bin"));
+    let programs = ["initdb", "pg_ctl", "createdb"];
+    env::split_paths(&in_path)
+        .chain(debian)
+        .find(|folder| programs.iter().all(|program| folder.join(program).is_file()))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) fn test(ws: &Workspace, manifest: &Manifest, part: Option<Part>) -> R
     match part {
         None => {
             steps.extend(set_up_for_browsers(ws));
-            steps.push(setup::lint_components());
+            steps.extend([setup::lint_components(), setup::postgres()]);
             steps.extend(lint(ws));
             steps.extend(package::everything(ws, manifest));
             steps.push(package::pack(ws));
@@ -40,7 +40,7 @@ pub(crate) fn test(ws: &Workspace, manifest: &Manifest, part: Option<Part>) -> R
             steps.extend(lint(ws));
         }
         Some(Part::Rust) => {
-            steps.extend([setup::tools(), setup::wasm_target()]);
+            steps.extend([setup::tools(), setup::wasm_target(), setup::postgres()]);
             steps.extend(rust(ws));
         }
         Some(Part::Web) => {

@@ -75,4 +75,35 @@ pub(crate) struct RelayOptions {
     /// Reverse proxy whose X-Forwarded-For or Forwarded header is believed, may be repeated [default: none]
     #[arg(long, env = "OPENRED_TRUSTED_PROXY", value_name = "CIDR", hide_env = true)]
     pub(crate) trusted_proxy: Vec<String>,
+
+    /// Database of the directory: `sqlite` keeps it in --data, `postgres://USER:PASSWORD@HOST/NAME` lets several relays share
+    /// one [default: sqlite]
+    #[arg(long, env = "OPENRED_DATABASE", value_name = "URL", hide_env = true)]
+    pub(crate) database: Option<String>,
+
+    /// File with the token that opens the admin routes of the API, 16 to 512 visible ASCII characters; the variable
+    /// OPENRED_ADMIN_TOKEN may hold the token itself [default: none, the admin routes are closed]
+    #[arg(long, env = "OPENRED_ADMIN_TOKEN_FILE", value_name = "FILE", hide_env = true)]
+    pub(crate) admin_token_file: Option<String>,
+
+    /// Requests to the API per second of one address (IPv6: one /64) and of one node; searches, writes and handshakes count
+    /// several times; 0 for no limit [default: 100]
+    #[arg(long, env = "OPENRED_RATE_LIMIT", value_name = "N", hide_env = true)]
+    pub(crate) rate_limit: Option<String>,
+
+    /// Requests to the API that may be under way at a time; further ones are told to come back [default: 256]
+    #[arg(long, env = "OPENRED_MAX_REQUESTS", value_name = "N", hide_env = true)]
+    pub(crate) max_requests: Option<String>,
+
+    /// Connections to --http that have not become peers, at a time [default: 512]
+    #[arg(long, env = "OPENRED_MAX_CONNECTIONS", value_name = "N", hide_env = true)]
+    pub(crate) max_connections: Option<String>,
+
+    /// How the log on standard error is written: text, or json with one object per line [default: text]
+    #[arg(long, env = "OPENRED_LOG_FORMAT", value_name = "text|json", hide_env = true)]
+    pub(crate) log_format: Option<String>,
+
+    /// Send traces to the OpenTelemetry collector at this URL, by OTLP over HTTP with JSON [default: none]
+    #[arg(long, env = "OPENRED_OTLP", value_name = "URL", hide_env = true)]
+    pub(crate) otlp: Option<String>,
 }

@@ -14,19 +14,26 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys a file may hold, each the name of an option; `config` itself is not among them.
-pub(crate) const KEYS: [&str; 15] = [
+pub(crate) const KEYS: [&str; 22] = [
+    "admin-token-file",
     "announce",
     "bootstrap",
     "bootstrap-list",
     "circuit-bytes",
     "circuit-seconds",
     "data",
+    "database",
     "http",
     "listen",
+    "log-format",
     "max-bandwidth",
+    "max-connections",
+    "max-requests",
     "max-reservations",
     "metrics",
     "network",
+    "otlp",
+    "rate-limit",
     "region",
     "stun",
     "trusted-proxy",
@@ -149,7 +156,10 @@ mod tests {
         assert!(reason.contains("relay.toml") && reason.contains("`max_reservation`"), "{reason}");
         assert!(reason.contains("did you mean `max-reservations`?"), "{reason}");
         let reason = parse("zzz = 1").unwrap_err();
-        assert!(reason.contains("`zzz`") && reason.contains("the keys are announce, bootstrap"), "{reason}");
+        assert!(
+            reason.contains("`zzz`") && reason.contains("the keys are admin-token-file, announce, bootstrap"),
+            "{reason}"
+        );
         // The file cannot name another file.
         assert!(parse("config = 'x'").is_err());
     }

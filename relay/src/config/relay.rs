@@ -1,11 +1,12 @@
 //! What `openred relay` was told.
 
 use std::{
-    env,
+    env, fs,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
+use axum::http::Uri;
 use clap::ArgMatches;
 use ipnet::IpNet;
 use multiaddr::Multiaddr;
@@ -17,7 +18,11 @@ use super::{
     file::ConfigFile,
     value,
 };
-use crate::cli::RelayOptions;
+use crate::{
+    cli::RelayOptions,
+    directory::check_database,
+    http::{admin_token::AdminToken, gateway::Limits, server::CONNECTIONS},
+};
 
 /// Everything `openred relay` needs to know, checked one by one; whether the addresses are free shows when they are
 /// bound.
@@ -53,6 +58,18 @@ pub(crate) struct RelayConfig {
     pub(crate) max_bandwidth: Option<u64>,
     /// Proxies whose word about the client's address is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Where the directory is kept.
+    pub(crate) database: Database,
+    /// What opens the admin routes; without it they are closed.
+    pub(crate) admin_token: Option<AdminToken>,
+    /// What the gateway lets through.
+    pub(crate) limits: Limits,
+    /// Connections that have not become peers, at a time.
+    pub(crate) max_connections: usize,
+    /// How the log is written.
+    pub(crate) log_format: LogFormat,
+    /// The collector that takes traces; none without it.
+    pub(crate) otlp: Option<Uri>,
 }
 
 /// Where STUN is answered.
@@ -65,6 +82,38 @@ pub(crate) enum Stun {
     /// Where `--http` is, at the usual port or any other.
     Beside,
 }
+
+/// Where the directory is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// In the data directory.
+    Sqlite,
+    /// In PostgreSQL, at this URL.
+    Postgres(String),
+}
+
+/// The URL has a password in it, which belongs into no log.
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "Sqlite",
+            Self::Postgres(_) => "Postgres",
+        })
+    }
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Holds the admin token itself, for systems that give secrets as variables.
+const ADMIN_TOKEN: &str = "OPENRED_ADMIN_TOKEN";
 
 /// The default of `--http`: only this machine, because a relay in the open is a decision.
 pub(crate) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -98,6 +147,19 @@ impl RelayConfig {
         let circuit_bytes = from.one("circuit-bytes", options.circuit_bytes.as_deref(), value::number_from(0))?;
         let circuit_seconds = from.one("circuit-seconds", options.circuit_seconds.as_deref(), value::number_from(0))?;
         let max_bandwidth = from.one("max-bandwidth", options.max_bandwidth.as_deref(), value::number_from(0))?;
+        let rate = from.one("rate-limit", options.rate_limit.as_deref(), count_from(0))?;
+        let in_flight = from.one("max-requests", options.max_requests.as_deref(), count_from(1))?;
+        let max_connections = from.one("max-connections", options.max_connections.as_deref(), count_from(1))?;
+        let limits = Limits::default();
+        let limits = Limits {
+            rate: rate.map_or(limits.rate, |rate| u32::try_from(rate).ok().filter(|rate| *rate > 0)),
+            in_flight: in_flight.unwrap_or(limits.in_flight),
+            ..limits
+        };
+        let admin_token = match from.one("admin-token-file", options.admin_token_file.as_deref(), admin_token_in)? {
+            None => admin_token_of(env::var(ADMIN_TOKEN).unwrap_or_default())?,
+            given => given,
+        };
         Ok(Self {
             http,
             metrics: from.one("metrics", options.metrics.as_deref(), value::socket_address)?.unwrap_or(METRICS),
@@ -114,6 +176,12 @@ impl RelayConfig {
             circuit_seconds,
             max_bandwidth: max_bandwidth.filter(|bytes| *bytes > 0),
             trusted_proxies: from.many("trusted-proxy", &options.trusted_proxy, value::network_range)?,
+            database: from.one("database", options.database.as_deref(), database)?.unwrap_or(Database::Sqlite),
+            admin_token,
+            limits,
+            max_connections: max_connections.unwrap_or(CONNECTIONS),
+            log_format: from.one("log-format", options.log_format.as_deref(), log_format)?.unwrap_or_default(),
+            otlp: from.one("otlp", options.otlp.as_deref(), collector)?,
         })
     }
 }
@@ -154,6 +222,55 @@ fn listen_address(text: &str) -> Result<Multiaddr, String> {
         return Err(right.to_owned());
     }
     Ok(address)
+}
+
+/// A number of things, which fits the machine's words.
+fn count_from(least: u64) -> impl Fn(&str) -> Result<usize, String> {
+    move |text| {
+        let number = value::number_from(least)(text)?;
+        let number = u32::try_from(number).map_err(|_| format!("give at most {}", u32::MAX))?;
+        usize::try_from(number).map_err(|_| "give a smaller number".to_owned())
+    }
+}
+
+/// `sqlite`, or the URL of a PostgreSQL database.
+fn database(text: &str) -> Result<Database, String> {
+    if text == "sqlite" {
+        return Ok(Database::Sqlite);
+    }
+    check_database(text).map_err(|reason| format!("{reason}; or give sqlite"))?;
+    Ok(Database::Postgres(text.to_owned()))
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("give text or json".to_owned()),
+    }
+}
+
+/// The URL of a collector.
+fn collector(text: &str) -> Result<Uri, String> {
+    let url = text.parse::<Uri>().ok().filter(|url| {
+        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() && url.query().is_none()
+    });
+    url.ok_or_else(|| "give the http or https URL of a collector, such as http://127.0.0.1:4318".to_owned())
+}
+
+fn admin_token_in(file: &str) -> Result<AdminToken, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("the file cannot be read: {error}"))?;
+    AdminToken::new(text.trim())
+}
+
+/// The token of the environment; its text must not be repeated in a message.
+fn admin_token_of(text: String) -> Result<Option<AdminToken>, ConfigError> {
+    match text.trim() {
+        "" => Ok(None),
+        text => AdminToken::new(text).map(Some).map_err(|reason| {
+            ConfigError::Missing(format!("the environment variable {ADMIN_TOKEN} cannot be used: {reason}"))
+        }),
+    }
 }
 
 /// `$XDG_DATA_HOME/openred`, or `~/.local/share/openred`.

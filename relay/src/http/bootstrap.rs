@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Shared;
 
@@ -31,7 +32,7 @@ pub(crate) struct About {
 }
 
 /// What a relay grants to each and all; 0 means no limit.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Limits {
     /// Nodes reachable through the relay at a time.
@@ -59,7 +60,7 @@ pub(crate) struct Introduction {
 }
 
 /// Another relay, for a node that looks for a second one.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OtherRelay {
     /// Its peer id.
@@ -68,21 +69,35 @@ pub(crate) struct OtherRelay {
     pub(crate) addresses: Vec<String>,
 }
 
-#[derive(Serialize)]
+/// What a relay tells about itself. Readers ignore fields they do not know.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Bootstrap<'a> {
+pub(crate) struct Bootstrap<'a> {
+    /// Peer id of the relay, base58.
     peer_id: &'a str,
+    /// The network it belongs to.
+    #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     network: &'a str,
+    /// The region it serves.
+    #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     region: &'a str,
+    /// Multiaddrs of the relay, each ending in /p2p/ and its peer id, WebSocket first.
     addresses: Vec<String>,
+    /// What the relay does for others.
     services: Vec<&'static str>,
+    /// Other relays it is connected to.
     peers: Vec<OtherRelay>,
+    /// Version of the program.
     version: &'static str,
+    /// What the relay grants; 0 means no limit.
     limits: &'a Limits,
+    /// STUN servers for browsers, `stun:host:port`; none if the relay runs none.
     stun: Vec<String>,
 }
 
-/// `GET /bootstrap.json`.
+/// What a node needs to know to join through this relay.
+#[utoipa::path(get, path = "/bootstrap.json", tag = "relay", operation_id = "bootstrap",
+    responses((status = 200, description = "The relay", body = Bootstrap)))]
 pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Response {
     let Introduction { addresses, peers, stun } = shared.peering.introduce();
     let About { peer_id, network, region, limits } = &shared.about;

@@ -21,7 +21,11 @@ use openred_core::name::ServiceTarget;
 
 use super::{Shared, problem::Problem};
 
-/// `GET /v1/bundles/<percent-encoded name>[@<peer id>]`.
+/// The signed records of a service name that this relay knows, without asking anybody.
+#[utoipa::path(get, path = "/v1/bundles/{target}", tag = "services", operation_id = "bundle",
+    params(("target" = String, Path, description = "The name, or the name, @ and a provider's peer id", example = "chess")),
+    responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>,
+        description = "The bundle in its wire form (proto/bundle.proto of openred-core); empty if nobody is known")))]
 pub(crate) async fn bundle(
     State(shared): State<Arc<Shared>>,
     target: Result<Path<String>, PathRejection>,

@@ -14,7 +14,8 @@ use axum::{
     http::{StatusCode, header::CACHE_CONTROL},
     response::IntoResponse,
 };
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Shared;
 
@@ -51,13 +52,26 @@ impl Phase {
     }
 }
 
-/// `GET /healthz`.
-pub(crate) async fn alive() -> impl IntoResponse {
-    ([(CACHE_CONTROL, "no-store")], Json(json!({ "status": "alive" })))
+/// How the process is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `alive`, or `starting`, `ready` or `draining`.
+    #[schema(example = "ready")]
+    status: &'static str,
 }
 
-/// `GET /readyz`.
+/// Whether the process answers.
+#[utoipa::path(get, path = "/healthz", tag = "relay", operation_id = "alive",
+    responses((status = 200, description = "It does", body = Health)))]
+pub(crate) async fn alive() -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Json(Health { status: "alive" }))
+}
+
+/// Whether the listeners are bound and the data directory is open.
+#[utoipa::path(get, path = "/readyz", tag = "relay", operation_id = "ready",
+    responses((status = 200, description = "They are", body = Health),
+        (status = 503, description = "Not yet, or not any more", body = Health)))]
 pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let status = if shared.phase.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [(CACHE_CONTROL, "no-store")], Json(json!({ "status": shared.phase.name() })))
+    (status, [(CACHE_CONTROL, "no-store")], Json(Health { status: shared.phase.name() }))
 }

@@ -12,16 +12,20 @@ use axum::{
     extract::{Path, Request, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
-        header::{
-            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-            IF_NONE_MATCH, VARY,
-        },
+        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, VARY},
     },
     response::{Html, IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::{Shared, observe::RouteLabel, problem::Problem, websocket};
+use super::{
+    Shared,
+    conditional::{has_tag, items},
+    observe::RouteLabel,
+    problem::Problem,
+    websocket,
+};
 use crate::assets::{self, Asset};
 
 /// The page runs wasm, talks to relays anywhere, and loads nothing but its own files. Styles may stand in attributes. Every
@@ -37,7 +41,11 @@ const ALWAYS_ASK: &str = "no-cache";
 /// and long enough that the files of one import are of one version.
 const FEW_MINUTES: &str = "public, max-age=300";
 
-/// `GET /`: the page, or a peer that wants a WebSocket.
+/// The page; with `Upgrade: websocket`, peer-to-peer traffic.
+#[utoipa::path(get, path = "/", tag = "relay", operation_id = "page",
+    responses((status = 101, description = "The connection carries libp2p over WebSocket from here on"),
+        (status = 200, description = "The page", content_type = "text/html", body = String),
+        (status = 304, description = "The page that the client has is the current one")))]
 pub(crate) async fn root(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if websocket::is_upgrade(request.headers()) {
         return websocket::upgrade(shared, request).await;
@@ -65,17 +73,33 @@ pub(crate) async fn site_file(State(shared): State<Arc<Shared>>, request: Reques
     labelled(send(file, request.headers(), cache), "/{page file}")
 }
 
-/// `GET /npm/`: which files there are.
+/// The npm package on this relay.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Package {
+    #[schema(example = "@openred/node")]
+    name: &'static str,
+    version: &'static str,
+    /// Paths below `/npm/`.
+    files: Vec<&'static str>,
+}
+
+/// The files of the npm package @openred/node on this relay.
+#[utoipa::path(get, path = "/npm/", tag = "relay", operation_id = "listPackage",
+    responses((status = 200, description = "The list of files", body = Package)))]
 pub(crate) async fn npm_index(State(shared): State<Arc<Shared>>) -> Response {
     if shared.npm.is_empty() {
         return not_built().into_response();
     }
-    let files: Vec<_> = shared.npm.iter().map(|asset| asset.path).collect();
-    let body = json!({ "name": "@openred/node", "version": env!("CARGO_PKG_VERSION"), "files": files });
-    ([(CACHE_CONTROL, FEW_MINUTES)], Json(body)).into_response()
+    let files = shared.npm.iter().map(|asset| asset.path).collect();
+    let package = Package { name: "@openred/node", version: env!("CARGO_PKG_VERSION"), files };
+    ([(CACHE_CONTROL, FEW_MINUTES)], Json(package)).into_response()
 }
 
-/// `GET /npm/{path}`: one file of the package.
+/// One file of the npm package; /npm/index.js can be imported from any origin.
+#[utoipa::path(get, path = "/npm/{path}", tag = "relay", operation_id = "packageFile",
+    params(("path" = String, Path, description = "One of the files of /npm/", example = "index.js")),
+    responses((status = 200, description = "The file", content_type = "*/*", body = Vec<u8>),
+        (status = 304, description = "The file that the client has is the current one")))]
 pub(crate) async fn npm_file(
     State(shared): State<Arc<Shared>>,
     Path(path): Path<String>,
@@ -154,17 +178,6 @@ fn accepts(headers: &HeaderMap, coding: &str) -> bool {
     any
 }
 
-/// Whether `If-None-Match` names the tag; the comparison is weak (RFC 9110, 13.1.2).
-fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
-    items(headers, IF_NONE_MATCH).any(|item| item == "*" || item.strip_prefix("W/").unwrap_or(item) == tag)
-}
-
-/// The members of a comma-separated header, which may be sent in several lines.
-fn items(headers: &HeaderMap, name: axum::http::HeaderName) -> impl Iterator<Item = &str> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,14 +197,5 @@ mod tests {
         assert!(!accepts("gzip", "br"));
         assert!(!accepts("br;q=x", "br"));
         assert!(!super::accepts(&HeaderMap::new(), "br"));
-    }
-
-    #[test]
-    fn tags_are_compared_weakly() {
-        let has = |value: &str| has_tag(&headers(IF_NONE_MATCH, value), "\"ab-br\"");
-        assert!(has("\"ab-br\""));
-        assert!(has("\"x\", W/\"ab-br\""));
-        assert!(has("*"));
-        assert!(!has("\"ab\""));
     }
 }

@@ -18,8 +18,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::hosts::LocalAddress;
+
 /// Connections that have not become WebSockets; a guess that leaves room below the usual limit of file descriptors.
-const CONNECTIONS: usize = 512;
+pub(crate) const CONNECTIONS: usize = 512;
 
 /// Time to send the head of a request, also the time a connection may rest between two requests.
 const HEAD_TIME: Duration = Duration::from_secs(15);
@@ -43,10 +45,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `router` on `listener` until stopped.
-    pub(crate) fn start(listener: TcpListener, router: Router) -> Self {
+    /// Serves `router` on `listener` until stopped, on at most `connections` at a time.
+    pub(crate) fn start(listener: TcpListener, router: Router, connections: usize) -> Self {
         let (stop, stopping) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, router, stopping));
+        let task = tokio::spawn(accept(listener, router, connections, stopping));
         Self { stop, task }
     }
 
@@ -65,8 +67,8 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(listener: TcpListener, router: Router, connections: usize, mut stopping: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
         let slot = Arc::clone(&slots).acquire_owned();
@@ -113,9 +115,13 @@ async fn serve(stream: TcpStream, address: SocketAddr, router: Router, mut stopp
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY is not available");
     }
+    let local = stream.local_addr().ok().map(|local| LocalAddress(local.ip()));
     let service = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
+        if let Some(local) = local {
+            request.extensions_mut().insert(local);
+        }
         let answer = hyper::service::Service::call(&service, request.map(Body::new));
         async move {
             let response: Result<Response, Infallible> = answer.await;
@@ -167,7 +173,7 @@ mod tests {
     async fn serving(router: Router) -> (Server, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::start(listener, router);
+        let server = Server::start(listener, router, CONNECTIONS);
         (server, TcpStream::connect(address).await.unwrap())
     }
 

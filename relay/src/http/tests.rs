@@ -7,11 +7,23 @@ use axum::{
     extract::ConnectInfo,
     http::{Request, header},
 };
+use libp2p_identity::Keypair;
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{assets::Content, metrics::NetworkFigures};
+use crate::{
+    assets::Content,
+    clock,
+    directory::{
+        guarded::Guarded,
+        identity::PeerAuth,
+        registry::{Registry, RegistryConfig, SystemClock},
+        store::sqlite::SqliteStore,
+        tokens::{Issuer, keys::KeyRing},
+    },
+    metrics::NetworkFigures,
+};
 
 struct Fake;
 
@@ -21,6 +33,18 @@ impl Peering for Fake {
             vec![bootstrap::OtherRelay { peer_id: "12D3b".into(), addresses: vec!["/ip4/192.0.2.2/p2p/12D3b".into()] }];
         let stun = vec!["stun:192.0.2.1:3478".into()];
         Introduction { addresses: vec!["/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a".into()], peers, stun }
+    }
+
+    fn providers(&self, _: &[u8]) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        Vec::new()
+    }
+
+    fn addresses_of(&self, _: &PeerId) -> Vec<Multiaddr> {
+        Vec::new()
+    }
+
+    fn find(&self, _: ServiceTarget, _: Duration) -> BoxFuture<'static, Vec<Record>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>> {
@@ -62,58 +86,122 @@ static NPM: &[Asset] = &[
     },
 ];
 
-fn shared(site: &'static [Asset], npm: &'static [Asset]) -> Arc<Shared> {
-    let figures = Box::new(|| Some(NetworkFigures::default()));
-    let limits =
-        bootstrap::Limits { reservations: 5, circuits: 6, circuit_bytes: 7, circuit_seconds: 8, max_bandwidth: None };
-    let about = About { peer_id: "12D3a".into(), network: "main".into(), region: "eu".into(), limits };
-    Arc::new(Shared {
-        about,
-        phase: Phase::default(),
-        metrics: Arc::new(Metrics::new(figures)),
-        peering: Arc::new(Fake),
-        trusted_proxies: Vec::new(),
-        site,
-        npm,
-    })
+/// What a router is made of, with a directory of its own that is gone with it.
+pub(crate) struct World {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) router: Router,
+    data: tempfile::TempDir,
 }
 
-fn built() -> Arc<Shared> {
-    let shared = shared(SITE, NPM);
-    shared.phase.set_ready();
-    shared
-}
-
-async fn send(shared: &Arc<Shared>, request: Request<Body>) -> (StatusCode, HeaderMapExt, Vec<u8>) {
-    let response = app(Arc::clone(shared)).oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    (parts.status, HeaderMapExt(parts.headers), to_bytes(body, 1 << 20).await.unwrap().to_vec())
-}
-
-async fn get_with(shared: &Arc<Shared>, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMapExt, Vec<u8>) {
-    let mut request = Request::get(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+impl World {
+    /// A relay with this page and package, and whatever else `change` makes of it.
+    pub(crate) async fn new(site: &'static [Asset], npm: &'static [Asset], change: impl FnOnce(&mut Shared)) -> Self {
+        let figures = Box::new(|| Some(NetworkFigures::default()));
+        let limits = bootstrap::Limits {
+            reservations: 5,
+            circuits: 6,
+            circuit_bytes: 7,
+            circuit_seconds: 8,
+            max_bandwidth: None,
+        };
+        let key = relay_key();
+        let peer = key.public().to_peer_id();
+        let about = About { peer_id: peer.to_string(), network: "main".into(), region: "eu".into(), limits };
+        let data = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&data.path().join("directory.db")).await.unwrap();
+        let registry = Registry::open(
+            Arc::new(Guarded::new(Arc::new(store))),
+            RegistryConfig::default(),
+            Arc::new(SystemClock::default()),
+        )
+        .await
+        .unwrap();
+        let directory = Directory {
+            auth: PeerAuth::new(key, clock::millis()),
+            issuer: Issuer::new(peer, KeyRing::new(clock::seconds(), [3; 32])),
+            hosts: hosts::Hosts::of(&["/dns/relay.example/tcp/443/tls/ws".parse().unwrap()]),
+            admin: None,
+            registry,
+        };
+        let mut shared = Shared {
+            about,
+            phase: Phase::default(),
+            metrics: Arc::new(Metrics::new(figures)),
+            peering: Arc::new(Fake),
+            gateway: Arc::new(Gateway::new(gateway::Limits { rate: None, ..gateway::Limits::default() })),
+            directory,
+            names: Names::default(),
+            traces: None,
+            trusted_proxies: Vec::new(),
+            site,
+            npm,
+        };
+        shared.phase.set_ready();
+        change(&mut shared);
+        let shared = Arc::new(shared);
+        shared.metrics.add(figures::source(&shared));
+        let router = app(Arc::clone(&shared));
+        Self { shared, router, data }
     }
-    send(shared, request.body(Body::empty()).unwrap()).await
+
+    /// The file of the directory's database.
+    pub(crate) fn database(&self) -> std::path::PathBuf {
+        self.data.path().join("directory.db")
+    }
+
+    /// A relay that was built whole and is ready.
+    pub(crate) async fn built() -> Self {
+        Self::new(SITE, NPM, |_| {}).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, HeaderMapExt, Vec<u8>) {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        (parts.status, HeaderMapExt(parts.headers), to_bytes(body, 1 << 20).await.unwrap().to_vec())
+    }
+
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMapExt, Vec<u8>) {
+        let mut request = Request::get(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+}
+
+/// The relay's own key.
+pub(crate) fn relay_key() -> Keypair {
+    Keypair::ed25519_from_bytes([1; 32]).unwrap()
+}
+
+async fn built() -> World {
+    World::built().await
+}
+
+async fn send(world: &World, request: Request<Body>) -> (StatusCode, HeaderMapExt, Vec<u8>) {
+    world.send(request).await
+}
+
+async fn get_with(world: &World, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMapExt, Vec<u8>) {
+    world.get(path, headers).await
 }
 
 /// Headers, read as text.
-struct HeaderMapExt(axum::http::HeaderMap);
+pub(crate) struct HeaderMapExt(pub(crate) axum::http::HeaderMap);
 
 impl HeaderMapExt {
-    fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-fn json(bytes: &[u8]) -> Value {
+pub(crate) fn json(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
 #[tokio::test]
 async fn the_page_may_run_wasm_and_is_always_asked_for_again() {
-    let (status, headers, body) = get_with(&built(), "/", &[]).await;
+    let (status, headers, body) = get_with(&built().await, "/", &[]).await;
     assert_eq!((status, body.as_slice()), (StatusCode::OK, b"<page>".as_slice()));
     assert_eq!(headers.text("cache-control"), "no-cache");
     assert!(headers.text("content-security-policy").contains("'wasm-unsafe-eval'"));
@@ -122,7 +210,7 @@ async fn the_page_may_run_wasm_and_is_always_asked_for_again() {
     assert_eq!(headers.text("referrer-policy"), "no-referrer");
 
     let tag = headers.text("etag").to_owned();
-    let (status, headers, body) = get_with(&built(), "/", &[("if-none-match", &tag)]).await;
+    let (status, headers, body) = get_with(&built().await, "/", &[("if-none-match", &tag)]).await;
     assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0));
     assert_eq!(headers.text("etag"), tag);
 }
@@ -132,7 +220,7 @@ async fn a_file_is_sent_in_the_best_encoding_with_a_tag_of_its_own() {
     let mut tags = Vec::new();
     for (accepted, encoding, expected) in [("gzip, br", "br", "br"), ("gzip", "gzip", "gz"), ("", "", "plain")] {
         let (status, headers, body) =
-            get_with(&built(), "/assets/main-0123abcd.js", &[("accept-encoding", accepted)]).await;
+            get_with(&built().await, "/assets/main-0123abcd.js", &[("accept-encoding", accepted)]).await;
         assert_eq!((status, body.as_slice()), (StatusCode::OK, expected.as_bytes()));
         assert_eq!(headers.text("content-encoding"), encoding);
         assert_eq!(headers.text("vary"), "accept-encoding");
@@ -145,17 +233,20 @@ async fn a_file_is_sent_in_the_best_encoding_with_a_tag_of_its_own() {
 
 #[tokio::test]
 async fn the_package_is_importable_from_any_origin() {
-    let (status, headers, _) =
-        get_with(&built(), "/npm/openred_bg.wasm", &[("origin", "https://example.org"), ("accept-encoding", "br")])
-            .await;
+    let (status, headers, _) = get_with(
+        &built().await,
+        "/npm/openred_bg.wasm",
+        &[("origin", "https://example.org"), ("accept-encoding", "br")],
+    )
+    .await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(headers.text("content-type"), "application/wasm");
     assert_eq!(headers.text("content-encoding"), "br");
     assert_eq!(headers.text("access-control-allow-origin"), "*");
     assert_eq!(headers.text("cross-origin-resource-policy"), "cross-origin");
-    let (_, _, body) = get_with(&built(), "/npm/", &[]).await;
+    let (_, _, body) = get_with(&built().await, "/npm/", &[]).await;
     assert_eq!(json(&body)["files"], serde_json::json!(["index.js", "openred_bg.wasm"]));
-    let (status, headers, _) = get_with(&built(), "/npm/../index.html", &[]).await;
+    let (status, headers, _) = get_with(&built().await, "/npm/../index.html", &[]).await;
     assert_eq!((status, headers.text("content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
 }
 
@@ -167,16 +258,18 @@ async fn a_preflight_request_is_answered() {
             .header(header::ACCESS_CONTROL_REQUEST_METHOD, "GET")
             .body(Body::empty())
             .unwrap();
-        let (status, headers, _) = send(&built(), request).await;
+        let (status, headers, _) = send(&built().await, request).await;
         assert_eq!((status, headers.text("access-control-allow-origin")), (StatusCode::OK, "*"));
     }
-    let (status, headers, _) = send(&built(), Request::delete("/npm/index.js").body(Body::empty()).unwrap()).await;
+    let (status, headers, _) =
+        send(&built().await, Request::delete("/npm/index.js").body(Body::empty()).unwrap()).await;
     assert_eq!((status, headers.text("content-type")), (StatusCode::METHOD_NOT_ALLOWED, "application/problem+json"));
 }
 
 #[tokio::test]
 async fn bootstrap_says_what_the_contract_demands() {
-    let (status, headers, body) = get_with(&built(), "/bootstrap.json", &[("origin", "https://example.org")]).await;
+    let (status, headers, body) =
+        get_with(&built().await, "/bootstrap.json", &[("origin", "https://example.org")]).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(headers.text("access-control-allow-origin"), "*");
     let body = json(&body);
@@ -193,7 +286,7 @@ async fn bootstrap_says_what_the_contract_demands() {
 
 #[tokio::test]
 async fn readiness_follows_the_phase_and_life_does_not() {
-    let shared = shared(SITE, NPM);
+    let world = World::new(SITE, NPM, |shared| shared.phase = Phase::default()).await;
     for (step, expected) in [
         (Phase::is_ready as fn(&Phase) -> bool, (StatusCode::SERVICE_UNAVAILABLE, "starting")),
         (
@@ -211,11 +304,11 @@ async fn readiness_follows_the_phase_and_life_does_not() {
             (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         ),
     ] {
-        step(&shared.phase);
-        let (status, headers, body) = get_with(&shared, "/readyz", &[]).await;
+        step(&world.shared.phase);
+        let (status, headers, body) = get_with(&world, "/readyz", &[]).await;
         assert_eq!((status, json(&body)["status"].as_str().unwrap()), expected);
         assert_eq!(headers.text("content-type"), "application/json");
-        assert_eq!(get_with(&shared, "/healthz", &[]).await.0, StatusCode::OK);
+        assert_eq!(get_with(&world, "/healthz", &[]).await.0, StatusCode::OK);
     }
 }
 
@@ -229,7 +322,7 @@ async fn failures_are_problem_documents() {
         (Request::delete("/healthz"), StatusCode::METHOD_NOT_ALLOWED),
         (Request::post("/"), StatusCode::METHOD_NOT_ALLOWED),
     ] {
-        let (found, headers, body) = send(&built(), request.body(Body::empty()).unwrap()).await;
+        let (found, headers, body) = send(&built().await, request.body(Body::empty()).unwrap()).await;
         assert_eq!((found, headers.text("content-type")), (status, "application/problem+json"));
         let body = json(&body);
         assert_eq!(body["status"], status.as_u16());
@@ -239,11 +332,11 @@ async fn failures_are_problem_documents() {
 
 #[tokio::test]
 async fn a_relay_without_its_page_says_so() {
-    let shared = shared(&[], &[]);
-    let (status, headers, body) = get_with(&shared, "/", &[]).await;
+    let world = World::new(&[], &[], |_| {}).await;
+    let (status, headers, body) = get_with(&world, "/", &[]).await;
     assert_eq!((status, headers.text("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
     assert!(String::from_utf8(body).unwrap().contains("cargo xtask build"));
-    let (status, _, body) = get_with(&shared, "/npm/index.js", &[]).await;
+    let (status, _, body) = get_with(&world, "/npm/index.js", &[]).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(json(&body)["detail"].as_str().unwrap().contains("cargo xtask build"));
 }
@@ -261,22 +354,22 @@ async fn a_wrong_upgrade_is_refused_in_words() {
             .unwrap()
     };
     for path in ["/", "/any/path"] {
-        let (status, headers, _) = send(&built(), upgrade(path, "12")).await;
+        let (status, headers, _) = send(&built().await, upgrade(path, "12")).await;
         assert!(status.is_client_error(), "{status}");
         assert_eq!(headers.text("content-type"), "application/problem+json");
     }
-    let draining = built();
-    draining.phase.set_draining();
+    let draining = built().await;
+    draining.shared.phase.set_draining();
     assert_eq!(send(&draining, upgrade("/", "13")).await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[tokio::test]
 async fn requests_are_counted_by_pattern_and_unknown_paths_together() {
-    let shared = built();
+    let world = built().await;
     for path in ["/npm/index.js", "/npm/openred_bg.wasm", "/a", "/b", "/assets/main-0123abcd.js"] {
-        get_with(&shared, path, &[]).await;
+        get_with(&world, path, &[]).await;
     }
-    let response = metrics_app(Arc::clone(&shared.metrics))
+    let response = metrics_app(Arc::clone(&world.shared.metrics))
         .oneshot(Request::get("/metrics").body(Body::empty()).unwrap())
         .await
         .unwrap();
@@ -293,7 +386,7 @@ async fn requests_are_counted_by_pattern_and_unknown_paths_together() {
 
 #[tokio::test]
 async fn the_description_names_every_route() {
-    let (_, _, body) = get_with(&built(), "/openapi.json", &[]).await;
+    let (_, _, body) = get_with(&built().await, "/openapi.json", &[]).await;
     let document = json(&body);
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     for path in ["/", "/npm/", "/npm/{path}", "/bootstrap.json", "/healthz", "/readyz", "/openapi.json"] {
@@ -304,7 +397,8 @@ async fn the_description_names_every_route() {
 #[tokio::test]
 async fn the_directory_gives_bundles_to_any_origin() {
     let peer = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
-    let get = async |path: String| get_with(&built(), &path, &[("origin", "https://page.example")]).await;
+    let world = built().await;
+    let get = async |path: String| get_with(&world, &path, &[("origin", "https://page.example")]).await;
     for (target, body) in [("caf%C3%A9".to_owned(), [7, 0]), (format!("caf%C3%A9@{peer}"), [7, 1])] {
         let (status, headers, bytes) = get(format!("/v1/bundles/{target}")).await;
         assert_eq!((status, bytes.as_slice()), (StatusCode::OK, body.as_slice()), "{target}");

@@ -1,9 +1,11 @@
 //! The node behind the HTTP side: who it is, whom it knows, what it counts, and where new WebSockets go.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use futures::future::BoxFuture;
+use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
-use openred_core::{PeerInfo, address::is_relayed, name::ServiceTarget};
+use openred_core::{PeerInfo, address::is_relayed, find::FindOptions, name::ServiceTarget, record::Record};
 use openred_node::{Node, incoming::IncomingSender};
 
 use crate::{
@@ -56,6 +58,25 @@ impl Peering for NodePeering {
     fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>> {
         // A node that is closing knows nobody.
         self.node.bundle(target).unwrap_or_default()
+    }
+
+    fn providers(&self, key: &[u8]) -> Vec<(PeerId, Vec<Multiaddr>)> {
+        self.node.held_providers(key).unwrap_or_default()
+    }
+
+    fn addresses_of(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let own = (*peer == self.node.peer_id()).then(|| self.node.addresses());
+        own.unwrap_or_else(|| self.node.addresses_of(peer).unwrap_or_default())
+    }
+
+    fn find(&self, target: ServiceTarget, limit: Duration) -> BoxFuture<'static, Vec<Record>> {
+        let node = self.node.clone();
+        Box::pin(async move {
+            let options = FindOptions { timeout: limit, ..FindOptions::default() };
+            // A relay that is alone, or ending, finds nobody.
+            let found = node.find(&target, options).await.map(|found| found.records).unwrap_or_default();
+            found.into_iter().map(|found| found.record).collect()
+        })
     }
 
     fn accept(&self, socket: PeerSocket, remote: Multiaddr) {

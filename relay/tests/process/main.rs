@@ -1,6 +1,7 @@
 //! The real program, started as a process: what an operator and a script see of it.
 
 mod commands;
+mod directory;
 mod http;
 mod relay;
 mod stun;

@@ -1,5 +1,8 @@
 //! What the machine remembers for its next life, and what it tells others of the services it knows.
 
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
+
 use super::Machine;
 use crate::{
     boundary::Output,
@@ -8,6 +11,7 @@ use crate::{
     event::Event,
     name::ServiceTarget,
     time::Now,
+    wire::kad::PeerAddresses,
 };
 
 impl Machine {
@@ -38,6 +42,23 @@ impl Machine {
             union.merge_all(remembered, now);
         }
         union.spreads(now).then(|| union.encode(now))
+    }
+
+    /// The providers that this node holds under a provider key, the sha2-256 multihash of a value key; nobody is asked.
+    pub fn held_providers(&self, key: &[u8], now: Now) -> Vec<PeerAddresses> {
+        self.dht.store.providers(key, now)
+    }
+
+    /// Where a peer can be reached, as far as this node knows without asking anybody: the addresses that the peer signed, then
+    /// those that it told when it connected.
+    pub fn addresses_of(&self, peer: &PeerId, now: Now) -> Vec<Multiaddr> {
+        let signed = match self.dht.store.value(&Key::peer(&self.config.network, peer)) {
+            Some(Value::Peer { record, until }) if *until > now.elapsed => record.record().addresses.clone(),
+            _ => Vec::new(),
+        };
+        let told = self.links.peer(peer).map(|peer| peer.addresses.as_slice()).unwrap_or_default();
+        let new: Vec<_> = told.iter().filter(|address| !signed.contains(address)).cloned().collect();
+        [signed, new].concat()
     }
 
     /// Takes what an earlier life wrote down. What cannot be read is set aside: the node starts without it.

@@ -74,6 +74,12 @@ pub fn open(bytes: &[u8], purpose: Purpose) -> Result<Opened, EnvelopeError> {
     Ok(Opened { signer, payload: envelope.payload, canonical })
 }
 
+/// The payload of an envelope that [`open`] has accepted before. The signature is not checked again.
+pub fn reopen(bytes: &[u8], purpose: Purpose) -> Result<Vec<u8>, EnvelopeError> {
+    let envelope = Envelope::decode(bytes).map_err(Malformed::from)?;
+    if envelope.payload_type == purpose.payload_type { Ok(envelope.payload) } else { Err(EnvelopeError::PayloadType) }
+}
+
 /// How long the envelope around a payload of `payload_len` bytes (at least one) will be, without signing it.
 pub fn sealed_len(purpose: Purpose, payload_len: usize) -> usize {
     /// An Ed25519 public key in protobuf: type, length and 32 bytes.

@@ -33,6 +33,8 @@ fn the_defaults_are_those_of_the_help() {
     assert_eq!(config.region, "global");
     assert_eq!(config.max_bandwidth, None);
     assert!(config.listen.is_none() && config.announce.is_empty() && config.bootstrap.is_empty());
+    assert_eq!((config.database.clone(), config.log_format), (Database::Sqlite, LogFormat::Text));
+    assert!(config.admin_token.is_none(), "administration is closed");
     let limits = openred_node::RelayLimits::default();
     let help = Cli::command().find_subcommand_mut("relay").unwrap().render_help().to_string();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -41,6 +43,9 @@ fn the_defaults_are_those_of_the_help() {
         format!("[default: {}]", config.metrics),
         format!("[default: {}]", config.region),
         format!("[default: {}]", limits.max_reservations),
+        format!("[default: {}]", config.limits.rate.unwrap()),
+        format!("[default: {}]", config.limits.in_flight),
+        format!("[default: {}]", config.max_connections),
         format!("[default: {},", limits.circuit_bytes),
         format!("[default: {},", limits.circuit_duration.as_secs()),
     ] {
@@ -83,6 +88,14 @@ fn a_wrong_value_names_the_option_the_value_and_what_would_be_right() {
         ("--circuit-seconds", "1h", "whole number"),
         ("--max-bandwidth", "fast", "whole number"),
         ("--trusted-proxy", "10.0.0.0/99", "10.0.0.0/8"),
+        ("--database", "mysql://localhost/x", "postgres://"),
+        ("--database", "localhost", "postgres://user:password@host/name"),
+        ("--otlp", "collector:4318", "http://127.0.0.1:4318"),
+        ("--rate-limit", "fast", "whole number"),
+        ("--max-requests", "0", "at least 1"),
+        ("--max-connections", "many", "whole number"),
+        ("--log-format", "xml", "json"),
+        ("--admin-token-file", "no/such/file", "cannot be read"),
     ] {
         let message = config(&[option, wrong, "--data", "d"], None).unwrap_err();
         assert!(message.contains(option) && message.contains(wrong) && message.contains(right), "{message}");
@@ -108,4 +121,30 @@ fn stun_stands_beside_http_or_where_it_is_told_or_nowhere() {
 fn no_limit_is_zero() {
     let config = config(&["--data", "d", "--max-bandwidth", "0", "--circuit-bytes", "0"], None).unwrap();
     assert_eq!((config.max_bandwidth, config.circuit_bytes), (None, Some(0)));
+}
+
+#[test]
+fn a_rate_limit_of_zero_is_none() {
+    let config = config(&["--data", "d", "--rate-limit", "0", "--max-requests", "9"], None).unwrap();
+    assert_eq!((config.limits.rate, config.limits.in_flight), (None, 9));
+}
+
+#[test]
+fn the_admin_token_is_read_from_its_file_and_a_weak_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    let arguments = ["--data", "d", "--admin-token-file", file.to_str().unwrap()];
+    std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+    assert!(config(&arguments, None).unwrap().admin_token.unwrap().is("0123456789abcdef0123456789abcdef"));
+    std::fs::write(&file, "secret").unwrap();
+    let message = config(&arguments, None).unwrap_err();
+    assert!(message.contains("openssl rand") && !message.contains("secret"), "{message}");
+}
+
+#[test]
+fn a_database_url_is_not_repeated_where_configurations_are_logged() {
+    let right = config(&["--data", "d", "--database", "postgres://u:secret@127.0.0.1/x"], None).unwrap();
+    assert!(!format!("{right:?}").contains("secret"));
+    let message = config(&["--data", "d", "--database", "mysql://u:secret@127.0.0.1/x"], None).unwrap_err();
+    assert!(message.contains("mysql://...@127.0.0.1/x") && !message.contains("secret"), "{message}");
 }

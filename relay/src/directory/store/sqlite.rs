@@ -1,0 +1,251 @@
+//! The embedded store: one SQLite file, for one instance.
+//!
+//! A write-ahead log lets readers go on while one connection writes. `synchronous = FULL` syncs the log with every commit, so
+//! what is acknowledged survives a power cut too; batches make that affordable. Statements run on threads for blocking work.
+//!
+//! SQLite does not notice when its file is moved away, and would go on writing into a file that nobody finds again. So every
+//! batch looks first whether the file is the one that was opened, and opens it anew when it is back.
+//!
+//! Bounds: one writing connection, [`READERS`] reading ones, and as many waiters as the caller has.
+
+mod errors;
+mod read;
+mod rows;
+mod write;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use libp2p_identity::PeerId;
+use openred_core::record::SignedRecord;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::Semaphore;
+
+use super::{
+    Answer, AuditRow, Changes, Liveness, NodeQuery, NodeRow, Note, Outcome, ServiceKey, ServiceQuery, Sink, Source,
+    Store, StoreError, Write,
+};
+
+/// Connections that read at a time, a guess: more than a small machine has cores.
+const READERS: usize = 4;
+
+/// How long a connection waits for a lock that another process holds, before the store is called unavailable.
+const LOCK_TIME: Duration = Duration::from_secs(2);
+
+/// Prepared statements a connection keeps; there are some forty.
+const STATEMENTS: usize = 64;
+
+/// The migrations in order; the database's `user_version` says how many it has seen.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/sqlite/1.sql")];
+
+/// See the module's documentation.
+pub(crate) struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    path: PathBuf,
+    writer: Mutex<Option<Opened>>,
+    readers: Mutex<Vec<Opened>>,
+    slots: Semaphore,
+}
+
+/// A connection and the file it was opened on.
+struct Opened {
+    connection: Connection,
+    file: Option<FileId>,
+}
+
+impl SqliteStore {
+    /// Opens the file, making it if need be, and brings it up to date.
+    pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        let opened = blocking({
+            let path = path.clone();
+            move || Opened::for_writing(&path)
+        });
+        let writer = Mutex::new(Some(opened.await?));
+        let shared = Shared { path, writer, readers: Mutex::default(), slots: Semaphore::new(READERS) };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Runs `work` on the writing connection.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || {
+            let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            if writer.as_ref().is_some_and(|opened| !opened.is_in_place(&shared.path)) {
+                tracing::warn!(file = %shared.path.display(), "the directory's database is not where it was opened");
+                *writer = None;
+                shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            if writer.is_none() && !shared.path.exists() {
+                return Err(StoreError::Unavailable(format!("`{}` is gone", shared.path.display())));
+            }
+            let opened = match writer.take() {
+                Some(opened) => writer.insert(opened),
+                None => writer.insert(Opened::for_writing(&shared.path)?),
+            };
+            work(&mut opened.connection)
+        })
+        .await
+    }
+
+    /// Runs `work` on a reading connection.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let slot = self.shared.slots.acquire().await.expect("the semaphore is never closed");
+        let shared = Arc::clone(&self.shared);
+        let result = blocking(move || {
+            let idle = shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut opened = match idle {
+                Some(opened) => opened,
+                None => Opened::for_reading(&shared.path)?,
+            };
+            let result = work(&mut opened.connection);
+            if opened.connection.is_autocommit() {
+                shared.readers.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
+            }
+            result
+        })
+        .await;
+        drop(slot);
+        result
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("the work on the database ended early: {error}"))))
+}
+
+impl Opened {
+    fn for_writing(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open(path).map_err(errors::opening)?;
+        connection.busy_timeout(LOCK_TIME)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        // The log is cut back to this after a burst of writes.
+        connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+        connection.pragma_update(None, "cache_size", -16 * 1024)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        let mut opened = Self { connection, file: FileId::of(path) };
+        opened.migrate()?;
+        Ok(opened)
+    }
+
+    fn for_reading(path: &Path) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(errors::opening)?;
+        connection.busy_timeout(LOCK_TIME)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(Self { connection, file: FileId::of(path) })
+    }
+
+    /// Carries out the migrations that are missing. The write lock is taken first, so of two processes that start at once one
+    /// finds the other's work done.
+    fn migrate(&mut self) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let known = MIGRATIONS.len() as i64;
+        if found > known {
+            return Err(StoreError::Newer { found, known });
+        }
+        for migration in &MIGRATIONS[usize::try_from(found).unwrap_or(0)..] {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "user_version", known)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn is_in_place(&self, path: &Path) -> bool {
+        self.file.is_none() || self.file == FileId::of(path)
+    }
+}
+
+/// What tells a file from another at the same path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    /// None if there is no file, or where the system has no such thing.
+    #[cfg(unix)]
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Path) -> Option<Self> {
+        None
+    }
+}
+
+impl Store for SqliteStore {
+    fn apply(&self, writes: Vec<Write>) -> Answer<'_, Vec<Outcome>> {
+        Box::pin(self.write(move |connection| write::apply(connection, &writes)))
+    }
+
+    fn nodes(&self, query: NodeQuery, after: Option<PeerId>, limit: usize) -> Answer<'_, Vec<NodeRow>> {
+        Box::pin(self.read(move |connection| read::nodes(connection, &query, after, limit)))
+    }
+
+    fn nodes_of(&self, peers: Vec<PeerId>) -> Answer<'_, Vec<NodeRow>> {
+        Box::pin(self.read(move |connection| read::nodes_of(connection, &peers)))
+    }
+
+    fn services(&self, query: ServiceQuery, after: Option<ServiceKey>, limit: usize) -> Answer<'_, Vec<SignedRecord>> {
+        Box::pin(self.read(move |connection| read::services(connection, &query, after.as_ref(), limit)))
+    }
+
+    fn services_of(&self, providers: Vec<PeerId>) -> Answer<'_, Vec<SignedRecord>> {
+        Box::pin(self.read(move |connection| read::services_of(connection, &providers)))
+    }
+
+    fn changes(&self, after: u64, limit: usize) -> Answer<'_, Changes> {
+        Box::pin(self.read(move |connection| read::changes(connection, after, limit)))
+    }
+
+    fn liveness(&self, _: u64, _: usize) -> Answer<'_, Vec<(u64, Liveness)>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn newest_stamp(&self) -> Answer<'_, u64> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn audit(&self, before: Option<u64>, limit: usize) -> Answer<'_, Vec<AuditRow>> {
+        Box::pin(self.read(move |connection| read::audit(connection, before, limit)))
+    }
+
+    fn notes(&self, space: &'static str, after: Option<Vec<u8>>, limit: usize, now: u64) -> Answer<'_, Vec<Note>> {
+        Box::pin(self.read(move |connection| read::notes(connection, space, after.as_deref(), limit, now)))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(self.write(write::touch))
+    }
+
+    fn export(&self, sink: Sink) -> Answer<'_, ()> {
+        Box::pin(self.read(move |connection| read::export(connection, sink)))
+    }
+
+    fn import(&self, source: Source) -> Answer<'_, u64> {
+        Box::pin(self.write(move |connection| write::import(connection, source)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

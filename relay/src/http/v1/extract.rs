@@ -1,0 +1,72 @@
+//! Reading requests: what cannot be read is answered by a problem document that says what is wrong with it.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{
+        FromRequest, FromRequestParts, Request,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{StatusCode, request::Parts},
+};
+use serde::de::DeserializeOwned;
+
+use crate::http::{Shared, problem::Problem};
+
+/// A JSON body. The gateway bounds its bytes and the time it takes; serde_json bounds its depth to 128.
+pub(crate) struct Body<T>(pub(crate) T);
+
+/// The query of the URL.
+pub(crate) struct Query<T>(pub(crate) T);
+
+/// The variable parts of the path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        match Json::from_request(request, shared).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(JsonRejection::MissingJsonContentType(_)) => {
+                let detail = "the body must be JSON, with `content-type: application/json`";
+                Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).code("BODY_TYPE"))
+            }
+            Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large").code("BODY_TOO_LARGE"))
+            }
+            // A body that breaks off, or cannot be read as what it should be.
+            Err(rejection) => Err(Problem::bad_request(rejection.body_text()).code("BODY_INVALID")),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let read: Result<_, QueryRejection> = axum::extract::Query::from_request_parts(parts, shared).await;
+        match read {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Problem::bad_request(rejection.body_text()).code("QUERY_INVALID")),
+        }
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Shared>> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Problem> {
+        let read: Result<_, PathRejection> = axum::extract::Path::from_request_parts(parts, shared).await;
+        match read {
+            Ok(axum::extract::Path(path)) => Ok(Self(path)),
+            Err(_) => Err(Problem::bad_request("a part of the path is not what belongs there").code("PATH_INVALID")),
+        }
+    }
+}
+
+/// Reads a peer id, base58 (`12D3Koo...`, `Qm...`).
+pub(crate) fn peer_id(text: &str) -> Result<libp2p_identity::PeerId, Problem> {
+    text.parse().map_err(|_| Problem::bad_request("give a peer id in base58, such as 12D3Koo...").code("PEER_INVALID"))
+}
