@@ -510,3 +510,49 @@ fn a_sleeper_is_back_within_three_seconds_and_living_links_are_not_cut() {
         assert!(!lost, "seed {seed}: {told:?}");
     }
 }
+
+#[test]
+fn a_link_that_died_is_noticed_at_a_wake_or_a_change_of_the_network_and_not_eight_seconds_later() {
+    // How bob learns of it, and how long he lives without knowing.
+    type Story = fn(&mut Net, NodeId);
+    let network_changed: Story = |net, bob| {
+        net.run_for(1.s());
+        net.network_changed(bob);
+    };
+    let timer_first: Story = |net, bob| {
+        net.fall_asleep(bob);
+        net.run_for(10.mins());
+        net.thaw(bob);
+        net.run_for(500.ms());
+        net.wake(bob);
+    };
+    let monotonic_clock_stood_still: Story = |net, bob| {
+        net.fall_asleep(bob);
+        net.run_for(10.mins());
+        net.hold_clock(bob, 10.mins());
+        net.wake_up(bob);
+    };
+    for (name, story) in [
+        ("network changed", network_changed),
+        ("timer first", timer_first),
+        ("monotonic clock stood still", monotonic_clock_stood_still),
+    ] {
+        for seed in 0..3 {
+            let mut scene = scene(seed);
+            let (bob, relay) = (scene.bob, scene.relays[0]);
+            scene.net.run_for((10_000 + seed * 1100).ms());
+            assert_eq!(scene.net.links_between(bob, relay), 1, "{name}, seed {seed}");
+            let gone = scene.net.peer(relay);
+            let since = scene.net.events(bob).len();
+            scene.net.cut(bob, relay);
+            scene.net.cut(relay, bob);
+            story(&mut scene.net, bob);
+            let noticed = |net: &Net| {
+                let lost = |event: &Event| matches!(event, Event::PeerDisconnected { peer } if *peer == gone);
+                net.events(bob)[since..].iter().any(|(_, event)| lost(event))
+            };
+            assert!(!noticed(&scene.net), "{name}, seed {seed}: the story proves nothing");
+            assert!(scene.net.run_until(2.s(), noticed), "{name}, seed {seed}");
+        }
+    }
+}

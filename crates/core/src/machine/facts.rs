@@ -38,7 +38,7 @@ impl Machine {
             Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
             Input::Ponged { peer, connection, rtt } => {
                 let before = self.links.path_to(&peer);
-                if self.links.ponged(connection, rtt, now.elapsed, self.config.link_silence)
+                if self.links.ponged(connection, rtt, now, self.config.link_silence)
                     && let Some(link) = self.links.get(connection).cloned()
                 {
                     let parts = self.parts(now);
@@ -110,6 +110,7 @@ impl Machine {
             }
             Input::Asked { inbound, peer, message } => {
                 self.links.used(&peer, now.elapsed);
+                self.links.alive(&peer, now.elapsed, self.config.link_silence);
                 let mut parts = self.parts(now);
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
