@@ -61,7 +61,8 @@ pub struct Config {
     /// Whether the platform makes direct paths between pages (WebRTC): endpoints that say so are announced, and direct paths
     /// are sought to peers that speak its signalling.
     pub webrtc: bool,
-    /// Whether the application wants relayed paths only, so that peers do not learn this node's address.
+    /// Whether the application wants relayed paths only, so that peers do not learn this node's address; relays and DHT servers
+    /// do.
     pub relayed_only: bool,
     /// Time for one direct attempt. It must be longer than the shell's own limit, which tells the reason; ICE needs a second
     /// or two where it works, and browsers give it up after some fifteen.

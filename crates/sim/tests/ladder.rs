@@ -221,10 +221,18 @@ fn who_wants_relayed_paths_only_never_names_or_shows_another() {
     let mut bait = record.clone();
     bait.endpoints = vec!["/ip4/10.9.9.9/tcp/80/ws".parse().expect("an address")];
     let dials = scene.net.traffic(scene.bob).dials;
-    let order = scene.net.opening(scene.bob, Target::Record(Box::new(bait)));
+    let order = scene.net.opening(scene.bob, Target::Record(Box::new(bait.clone())));
     scene.net.wait(order).expect("its published addresses lead through relays");
     assert!(scene.net.stream_relay(order).is_some());
     assert!(scene.net.traffic(scene.bob).dials - dials <= 2, "the two circuits");
+    // Nor does he go to a machine that it calls its relay.
+    let stranger = scene.net.peer(scene.alice);
+    bait.endpoints = vec![format!("/ip4/10.9.9.9/tcp/80/ws/p2p/{stranger}/p2p-circuit").parse().expect("an address")];
+    let mut lonely = scene_with(3, relayed_only, relayed_only);
+    let dials = lonely.net.traffic(lonely.bob).dials;
+    let order = lonely.net.opening(lonely.bob, Target::Record(Box::new(bait)));
+    lonely.net.wait(order).expect("its published addresses lead through relays");
+    assert!(lonely.net.traffic(lonely.bob).dials - dials <= 2, "the two circuits");
     assert_eq!(scene.net.stun_servers(scene.bob), [""; 0]);
 
     let open = scene_with(3, page, page);

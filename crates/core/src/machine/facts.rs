@@ -270,7 +270,11 @@ impl Machine {
 
     pub(super) fn identified(&mut self, peer: PeerId, protocols: &[String], addresses: Vec<Multiaddr>, now: Now) {
         let Some(link) = self.links.best(&peer).map(|(_, link)| link.clone()) else { return };
-        let server = protocols.contains(&self.config.network.kad_protocol());
+        // Who is taken for a server is dialled later. Behind a circuit anybody can claim to be one, and a node that has chosen
+        // relayed paths only would show its address.
+        let mut links = self.links.links_to(&peer).into_iter();
+        let met = !self.config.relayed_only || links.any(|(_, link)| link.path == Path::Direct);
+        let server = met && protocols.contains(&self.config.network.kad_protocol());
         let relay = protocols.iter().any(|protocol| protocol == RELAY_HOP);
         let network = protocols.iter().find_map(|protocol| network_of(protocol)).map(str::to_owned);
         // Addresses of a peer's own local network mean nothing to those who met it elsewhere.
