@@ -131,8 +131,11 @@ impl Ladder {
             }
             return self.look_soon(cx);
         }
-        if !is_signalled(&link.address) || link.released {
+        if !is_signalled(&link.address) {
             return;
+        }
+        if link.released {
+            return self.look_soon(cx);
         }
         climb.lost(elapsed.saturating_sub(link.since.elapsed), elapsed, cx.rng);
         let missed = link.streams.is_some_and(|streams| streams > 0) || climb.last_used() + MISSED > elapsed;

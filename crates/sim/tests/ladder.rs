@@ -564,3 +564,21 @@ fn a_link_that_died_is_noticed_at_a_wake_or_a_change_of_the_network_and_not_eigh
         }
     }
 }
+
+#[test]
+fn a_direct_link_that_never_proves_itself_is_given_back_and_another_is_tried() {
+    for seed in 0..5 {
+        let mut scene = scene(seed);
+        let (alice, bob) = (scene.alice, scene.bob);
+        let running = scene.open();
+        assert!(scene.net.run_until(2.s(), |net| net.direct_links_between(bob, alice) > 0), "seed {seed}");
+        scene.net.cut(alice, bob);
+        scene.net.cut(bob, alice);
+        assert!(scene.net.run_until(8.s(), |net| net.direct_links_between(bob, alice) == 0), "seed {seed}");
+        scene.net.run_for(1.s());
+        assert_eq!(scene.why(bob, alice), "TIMEOUT", "seed {seed}");
+        scene.net.heal();
+        scene.wait_until_direct(30.s());
+        assert_eq!(scene.net.stream(running), Some(alice), "seed {seed}");
+    }
+}
