@@ -46,7 +46,7 @@ const MAX_CIRCUITS: usize = 4;
 /// What the links say of a peer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Whether a direct link stands and has proven itself.
+    /// Whether a direct link stands and has proven itself, or carries streams: not every peer answers pings.
     pub(super) direct: bool,
     /// A direct link from which no ping has come back, and since when it stands.
     pub(super) unproven: Option<(ConnectionId, Duration)>,
@@ -74,7 +74,11 @@ impl Seen {
             match link.path {
                 Path::Relayed => seen.streams += link.streams.unwrap_or(0),
                 Path::Direct if link.released || link.is_silent() => {}
-                Path::Direct if is_signalled(&link.address) && !link.is_proven() => {
+                Path::Direct
+                    if is_signalled(&link.address)
+                        && !link.is_proven()
+                        && link.streams.is_none_or(|streams| streams == 0) =>
+                {
                     seen.unproven = Some((id, link.since.elapsed));
                 }
                 Path::Direct => seen.direct = true,

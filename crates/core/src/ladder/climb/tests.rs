@@ -2,6 +2,7 @@ use fastrand::Rng;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{links::Link, time::Now};
 
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(600));
 
@@ -112,6 +113,21 @@ fn a_link_without_a_ping_is_given_back() {
     let seen = Seen { unproven: Some((ConnectionId(7), s(100))), ..in_use() };
     assert_eq!(waits(&climb, &seen, s(101)), (Why::Trying, Some(s(100) + PROOF)));
     assert_eq!(climb.next(&seen, Room::Enough, s(100) + PROOF), Next::GiveBack(ConnectionId(7)));
+}
+
+#[test]
+fn a_link_that_carries_streams_is_not_given_back_however_silent_its_pings() {
+    let peer = |seed| libp2p_identity::Keypair::ed25519_from_bytes([seed; 32]).expect("a key").public().to_peer_id();
+    let address = "/ip4/192.0.2.1/tcp/80/ws/p2p-circuit/webrtc".parse().expect("an address");
+    let since = Now { elapsed: s(100), unix_ms: 0 };
+    let mut links = Links::default();
+    links.connected(ConnectionId(7), Link::new(peer(1), address, Path::Direct, true, since));
+    let mut next = |streams| {
+        links.carries(ConnectionId(7), streams);
+        climb().next(&Seen::of(&links, &peer(1), &peer(0)), Room::Enough, s(100) + PROOF)
+    };
+    assert_eq!(next(1), Next::Up);
+    assert_eq!(next(0), Next::GiveBack(ConnectionId(7)));
 }
 
 #[test]
