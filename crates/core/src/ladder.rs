@@ -42,7 +42,7 @@ use crate::{
     context::{Context, relay_of},
     event::Path,
     links::{Link, Links},
-    map::Map,
+    map::{Map, Set},
 };
 
 /// The protocol by which two pages agree on a direct path.
@@ -140,8 +140,10 @@ impl Ladder {
         climb.lost(elapsed.saturating_sub(link.since.elapsed), elapsed, cx.rng);
         let missed = link.streams.is_some_and(|streams| streams > 0) || climb.last_used() + MISSED > elapsed;
         if !linked && link.outbound && missed {
+            let mut relays = Set::new();
             for circuit in climb.circuits() {
-                if relay_of(circuit).is_some_and(|relay| cx.links.is_connected(&relay)) {
+                // A relay that is connected needs no more than one of its addresses.
+                if relay_of(circuit).is_some_and(|relay| cx.links.is_connected(&relay) && relays.insert(relay)) {
                     cx.dial(link.peer, std::slice::from_ref(circuit));
                 }
             }

@@ -274,9 +274,11 @@ fn a_peer_whose_relayed_link_was_given_back_is_dialled_again_when_the_direct_one
     scene.net.close_stream(first);
     scene.net.run_for(1.mins());
     assert_eq!(scene.net.links_between(scene.bob, scene.alice), 1);
+    let dials = scene.net.traffic(scene.bob).dials;
     scene.net.break_direct(scene.alice, scene.bob);
     let again = |net: &Net| net.links_between(scene.bob, scene.alice) == 1;
     assert!(scene.net.run_until(500.ms(), again), "before anybody asks for it");
+    assert!(scene.net.traffic(scene.bob).dials - dials <= 2, "one for each relay that holds a place for alice");
     let target = Target::Peer { peer: scene.net.peer(scene.alice), name: "chess".parse().expect("a name") };
     let order = scene.net.opening(scene.bob, target);
     scene.net.wait(order).expect("alice is there");

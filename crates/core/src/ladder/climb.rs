@@ -9,7 +9,7 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
-    address::is_signalled,
+    address::{is_signalled, without_peer},
     backoff::Backoff,
     boundary::{ConnectionId, DialFailure, DialId, DirectFailure},
     event::Path,
@@ -286,9 +286,11 @@ impl Climb {
         &self.circuits
     }
 
+    /// A circuit led to the peer, or is said to; one that names the peer at its end is the same as one that does not.
     pub(super) fn remember(&mut self, circuit: &Multiaddr) {
-        if !self.circuits.contains(circuit) {
-            self.circuits.insert(0, circuit.clone());
+        let circuit = without_peer(circuit.clone());
+        if !self.circuits.contains(&circuit) {
+            self.circuits.insert(0, circuit);
             self.circuits.truncate(MAX_CIRCUITS);
         }
     }

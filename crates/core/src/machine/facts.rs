@@ -7,7 +7,7 @@ use multiaddr::Multiaddr;
 
 use super::{MAX_ADDRESSES, Machine};
 use crate::{
-    address::{is_link_local, is_private, is_signalled},
+    address::{is_link_local, is_private, is_signalled, without_peer},
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
     cache::peers::Roles,
     event::{Event, JoinStage, Path, State},
@@ -315,11 +315,4 @@ impl Machine {
 /// The network whose DHT a protocol id belongs to.
 fn network_of(protocol: &str) -> Option<&str> {
     protocol.strip_prefix("/openred/")?.strip_suffix("/kad/1.0.0")
-}
-
-fn without_peer(mut address: Multiaddr) -> Multiaddr {
-    if matches!(address.iter().last(), Some(multiaddr::Protocol::P2p(_))) {
-        address.pop();
-    }
-    address
 }

@@ -131,6 +131,20 @@ fn a_link_that_carries_streams_is_not_given_back_however_silent_its_pings() {
 }
 
 #[test]
+fn a_circuit_is_remembered_once_with_and_without_its_peer() {
+    let peer = libp2p_identity::Keypair::ed25519_from_bytes([1; 32]).expect("a key").public().to_peer_id();
+    let circuit = |host| format!("/ip4/192.0.2.{host}/tcp/80/ws/p2p/{peer}/p2p-circuit");
+    let mut climb = climb();
+    for host in 0..MAX_CIRCUITS {
+        for text in [circuit(host), format!("{}/p2p/{peer}", circuit(host))] {
+            climb.remember(&text.parse().expect("an address"));
+        }
+    }
+    let remembered: Vec<_> = climb.circuits().iter().map(ToString::to_string).collect();
+    assert_eq!(remembered, (0..MAX_CIRCUITS).rev().map(circuit).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_is_left_goes_to_the_valuable() {
     let mut climb = climb();
     climb.used(true, s(100));
