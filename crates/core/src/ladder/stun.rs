@@ -2,8 +2,8 @@
 //!
 //! A relay lists them in `GET <origin>/bootstrap.json` as `"stun": ["stun:<host>:<port>", ...]`. It is asked when it holds a
 //! reservation for this node, which is before anybody can ask for a direct path, and again whenever one is tried while none
-//! is known. A server counts if its host is the one at which this node has reached the relay, or that of a configured relay,
-//! so that no relay can aim its clients at others.
+//! is known. A server counts if its host is the one at which this node has reached the relay, or that by which the relay is
+//! configured, so that no relay can aim its clients at others.
 //!
 //! Bounds: [`MAX_FETCHES`] requests at once, [`MAX_BODY`] bytes an answer, [`MAX_OF_RELAY`] servers of a relay, and
 //! [`MAX_STUN_SERVERS`] in use. A relay without a WebSocket address is not asked.
@@ -67,7 +67,8 @@ impl Stun {
             return;
         }
         let Some((origin, reached)) = reached_at(cx, &relay) else { return };
-        let configured = cx.config.relays.iter().filter_map(|relay| host(&relay.multiaddr));
+        let named = cx.config.relays.iter().filter(|configured| configured.peer == Some(relay));
+        let configured = named.filter_map(|relay| host(&relay.multiaddr));
         let hosts = reached.into_iter().chain(configured).collect();
         let fetch = cx.links.next_fetch();
         self.relays.remove(&relay);
@@ -84,15 +85,14 @@ impl Stun {
         }
     }
 
-    /// A relay has answered; false if the request is not one of these.
-    pub(super) fn fetched(&mut self, cx: &mut Context<'_>, fetch: FetchId, body: &[u8]) -> bool {
-        let Some(Fetch { relay, hosts, .. }) = self.fetches.remove(&fetch) else { return false };
+    /// A relay has answered; nothing happens if the request is not one of these.
+    pub(super) fn fetched(&mut self, cx: &mut Context<'_>, fetch: FetchId, body: &[u8]) {
+        let Some(Fetch { relay, hosts, .. }) = self.fetches.remove(&fetch) else { return };
         let mut servers = listed(body);
         servers.retain(|server| names_one_of(server, &hosts));
         servers.truncate(MAX_OF_RELAY);
         self.relays.insert(relay, Ok(servers));
         self.tell(cx);
-        true
     }
 
     /// A relay could not be asked.
@@ -251,6 +251,19 @@ mod tests {
             stun.fetched(cx, fetch, br#"{"stun":["stun:192.0.2.1:3478"]}"#);
             assert!(cx.outputs.is_empty(), "what it served is gone with it");
             ask(stun, cx, 1);
+        });
+    }
+
+    #[test]
+    fn a_relay_speaks_for_itself_and_not_for_one_that_is_configured() {
+        with_two_relays(|stun, cx| {
+            let body = br#"{"stun":["stun:192.0.2.2:9","stun:192.0.2.1:3478"]}"#;
+            for (relay, expected) in [(1, "stun:192.0.2.1:3478"), (2, "stun:192.0.2.2:9")] {
+                let fetch = ask(stun, cx, relay);
+                stun.fetched(cx, fetch, body);
+                assert_eq!(stun.relays.get(&key(relay)), Some(&Ok(vec![expected.to_owned()])));
+                cx.outputs.clear();
+            }
         });
     }
 
