@@ -10,7 +10,7 @@
 //! they are. The relayed link is given back by the topology once it is idle. When the direct link is lost, new streams take a
 //! relayed one at once; if there is none left, the circuits that led to the peer are dialled again. What an attempt failed of
 //! costs nothing but a reason, which [`Machine::explain`](crate::Machine::explain) tells; the next one waits for a backoff,
-//! which ends when the node wakes up.
+//! which ends, not too often, when the node wakes up or its network is another.
 //!
 //! **Budget.** A browser gives a page few WebRTC connections in its life; [`PeerConnections`](crate::PeerConnections) says
 //! what they are spent on. `climb` decides for one peer, `stun` finds the relays' STUN servers.

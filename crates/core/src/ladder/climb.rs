@@ -40,6 +40,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// connections.
 const WAKES: Duration = Duration::from_secs(600);
 
+/// The same for changes of the network. They are more of a reason, and come by the dozen where reception is bad. A guess.
+const CHANGES: Duration = Duration::from_secs(120);
+
 /// Circuits to one peer that are remembered; it holds reservations at two or three relays.
 const MAX_CIRCUITS: usize = 4;
 
@@ -137,7 +140,7 @@ pub(crate) struct Climb {
     since: Duration,
     used: Duration,
     running: bool,
-    /// When a wake last ended the backoff.
+    /// When a wake or a change of the network last ended the backoff.
     woken: Option<Duration>,
     /// The relayed round trip at the time of the last attempt, and whether the direct one was not longer.
     relayed: Option<Duration>,
@@ -263,15 +266,24 @@ impl Climb {
 
     /// The page has woken up, perhaps in another network.
     pub(super) fn wake(&mut self, elapsed: Duration) {
-        if self.woken.is_none_or(|at| at + WAKES <= elapsed) {
-            self.network_changed(elapsed);
-        }
+        self.end_wait(WAKES, elapsed);
     }
 
     /// The network is another: what failed before may work.
     pub(super) fn network_changed(&mut self, elapsed: Duration) {
+        self.end_wait(CHANGES, elapsed);
+    }
+
+    /// Ends a wait, unless another was ended less than `least` ago. The next one is short again once in [`WAKES`] only.
+    fn end_wait(&mut self, least: Duration, elapsed: Duration) {
+        let ago = self.woken.map_or(Duration::MAX, |at| elapsed.saturating_sub(at));
+        if ago < least {
+            return;
+        }
+        if ago >= WAKES {
+            self.backoff.reset();
+        }
         self.woken = Some(elapsed);
-        self.backoff.reset();
         if let Stage::Resting(until) = &mut self.stage {
             *until = elapsed.min(*until);
         }
