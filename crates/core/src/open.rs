@@ -186,6 +186,7 @@ impl Openings {
 
     /// A link to a peer stands, by this dial if it was one of this node's.
     pub(crate) fn connected(&mut self, cx: &mut Context<'_>, dht: &mut Dht, peer: PeerId, dial: Option<DialId>) {
+        self.unreached.retain(|(known, _)| *known != peer);
         let ops: Vec<_> = self.openings.keys().copied().collect();
         let mut shared: Map<PeerId, Option<DialId>> = Map::new();
         for op in ops {

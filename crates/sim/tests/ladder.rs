@@ -438,6 +438,15 @@ fn a_peer_that_cannot_be_reached_has_a_reason_as_well() {
     let order = scene.net.opening(bob, Target::Record(Box::new(record)));
     scene.net.wait(order).expect_err("alice is gone");
     assert_eq!(scene.why(bob, alice), "GONE");
+    scene.net.restart(alice);
+    let order = scene.net.provide(alice, "chess");
+    scene.net.wait(order).expect("relays are there");
+    let target = Target::Peer { peer: scene.net.peer(alice), name: "chess".parse().expect("a name") };
+    let order = scene.net.opening(bob, target);
+    scene.net.wait(order).expect("alice is back");
+    scene.net.kill(alice);
+    scene.net.run_for(1.s());
+    assert_eq!(scene.net.explain(bob, alice).not_direct, None, "she was reached when that was tried last");
 
     // Bob can dial one relay alone, and alice is reached through the other.
     let mut net = Net::new(9);
