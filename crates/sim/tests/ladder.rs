@@ -171,7 +171,8 @@ fn where_ice_fails_the_relay_serves_and_the_reason_is_told() {
         scene.net.run_for(1.h());
         assert_eq!(scene.net.stream(running), Some(scene.alice), "{ice:?}: nothing is lost");
         let made = scene.net.connections_made(scene.bob);
-        assert!((3..=14).contains(&made), "{ice:?}: {made} attempts in an hour");
+        // With every pause of the backoff at its shortest, half of 15 s doubling up to half of 600 s, an hour has room for 17.
+        assert!((3..=17).contains(&made), "{ice:?}: {made} attempts in an hour");
         let order = scene.open();
         assert!(scene.net.took(order).expect("answered") < 200.ms(), "{ice:?}");
 
