@@ -65,7 +65,7 @@ fn the_last_connections_are_for_configured_relays() {
     assert_eq!(dialled_with(spent, None, &[&direct], &[]), [""; 0]);
     assert_eq!(
         dialled_with(spent, None, &[&direct, &other], &[&direct]),
-        [direct.clone()],
+        std::slice::from_ref(&direct),
         "this address is configured"
     );
     assert_eq!(dialled_with(spent, None, &[&direct, &other], &[&named]), [direct, other], "this relay is");
