@@ -59,6 +59,8 @@ export interface RawNode {
   explain(target: string): Explanation | Promise<Explanation>
   /** Tries at once whatever waits for its turn, and makes sure that links live. */
   wake(): Promise<void>
+  /** The same when the network is another one: no link is believed to have come along. */
+  networkChanged(): Promise<void>
   /** The browser has no network; the node is offline until `wake`. */
   networkGone(): Promise<void>
   cancel(op: number): void

@@ -12,6 +12,8 @@ const LATE_MS = 2_000
 export interface Life {
   /** The page is back from the background or from sleep, or its network is: connections may be dead without a sign. */
   wake(): void
+  /** The network is another one. */
+  changed(): void
   /** The browser says that there is no network at all. */
   offline(): void
   /** Scripts stop until `thaw`. */
@@ -52,7 +54,7 @@ export function watchPage(life: Life): () => void {
     if ((event as PageTransitionEvent).persisted) life.show()
   })
   const network = (navigator as { connection?: EventTarget }).connection
-  if (network) on(network, 'change', () => life.wake())
+  if (network) on(network, 'change', () => life.changed())
   return () => {
     stop.abort()
     unwatch()

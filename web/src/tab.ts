@@ -74,6 +74,7 @@ export class Tab {
     this.#source = shared ? new Share({ scope, identity: bytes, relayedOnly }, platform, events) : new Alone(events)
     this.#unwatch = watchPage({
       wake: () => void this.node.wake().catch(() => {}),
+      changed: () => void this.node.networkChanged().catch(() => {}),
       offline: () => void this.node.networkGone().catch(() => {}),
       freeze: () => this.#source.freeze(),
       thaw: () => this.#start(),

@@ -121,7 +121,7 @@ export interface JoinOptions extends CallOptions {
   /**
    * How peers are reached. `'best'` (default): through a relay at first, and directly (WebRTC) as soon as that works; each side
    * of a direct connection learns the other's network address. `'relayed'`: through relays only, so that peers do not learn this
-   * node's address; relays do. One of several tabs with one node that wants it so is enough for all.
+   * node's address; relays and DHT servers do. One of several tabs with one node that wants it so is enough for all.
    */
   paths?: 'best' | 'relayed' | undefined
   /** How long joining may take in all, in ms. Default 10 000. */

@@ -85,6 +85,14 @@ pub(crate) fn until_circuit(address: &Multiaddr) -> Multiaddr {
     address.iter().take_while(|protocol| !matches!(protocol, Protocol::P2pCircuit)).collect()
 }
 
+/// The address without the peer id at its end, if it ends in one.
+pub(crate) fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    if matches!(address.iter().last(), Some(Protocol::P2p(_))) {
+        address.pop();
+    }
+    address
+}
+
 /// The address of a direct path that is agreed on over this circuit; the circuit's address may end in its peer or not.
 pub fn signalled_over(circuit: &Multiaddr) -> Multiaddr {
     until_circuit(circuit).with(Protocol::P2pCircuit).with(Protocol::WebRTC)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use multiaddr::Multiaddr;
 
 use crate::{
-    address::{RelayAddress, is_private, is_signalled, until_circuit},
+    address::{RelayAddress, is_private},
     bootstrap::BootstrapList,
     cache::CacheConfig,
     dht::{query::QueryConfig, store::StoreConfig},
@@ -61,7 +61,8 @@ pub struct Config {
     /// Whether the platform makes direct paths between pages (WebRTC): endpoints that say so are announced, and direct paths
     /// are sought to peers that speak its signalling.
     pub webrtc: bool,
-    /// Whether the application wants relayed paths only, so that peers do not learn this node's address.
+    /// Whether the application wants relayed paths only, so that peers do not learn this node's address; relays and DHT servers
+    /// do.
     pub relayed_only: bool,
     /// Time for one direct attempt. It must be longer than the shell's own limit, which tells the reason; ICE needs a second
     /// or two where it works, and browsers give it up after some fifteen.
@@ -99,13 +100,14 @@ pub struct Config {
     pub store: StoreConfig,
 }
 
-/// What a page's WebRTC connections are spent on. Chromium gives a page 500 in its life, and counts those that have ended
-/// and those that failed. Each mark is a number of connections made so far, whatever they were made for, since several nodes
+/// What a page's WebRTC connections are spent on. Chromium gives a page 500, and counts those that have ended or failed until
+/// it collects them, which may be never; so each counts for the page's life here. Each mark is a number of connections made so far, whatever they were made for, since several nodes
 /// of one page spend from the same number; a use ends at its mark, so what lies above it is kept for the uses that end later.
 #[derive(Clone, Debug)]
 pub struct PeerConnections {
-    /// Up to here a relay that was reached by other means is dialled by WebRTC-direct as well. WebSockets cost nothing, so this
-    /// only pays where they have come to be blocked; a guess.
+    /// Up to here whoever names a WebRTC-direct address is dialled at it. From here on only configured relays are, and peers
+    /// that were reached so before; and of these only those that are not reached by other means. WebSockets cost nothing, and
+    /// others may name as many addresses as they like; a guess.
     pub spare_relays: u32,
     /// Up to here every peer in use is worth a direct attempt: half of what a page has.
     pub upgrades: u32,
@@ -185,10 +187,8 @@ impl Config {
         self.webrtc && !self.relayed_only && self.role == Role::Client
     }
 
-    /// Whether this node dials an address that it learned from another peer. A path behind a relay counts by the relay.
+    /// Whether this node dials an address that it learned from another peer.
     pub(crate) fn may_dial(&self, address: &Multiaddr) -> bool {
-        let direct = is_signalled(address);
-        let relay = if direct { until_circuit(address) } else { address.clone() };
-        (self.dial_private || !is_private(address)) && (!direct || self.goes_direct()) && (self.can_dial)(&relay)
+        (self.dial_private || !is_private(address)) && (self.can_dial)(address)
     }
 }

@@ -7,6 +7,7 @@ use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
+    address::is_signalled,
     boundary::{ConnectionId, DialId, OpId, Outcome, Output},
     cache::Cache,
     config::Config,
@@ -78,10 +79,11 @@ impl Context<'_> {
         }
     }
 
-    /// Dials a peer at the addresses that this node may and can dial, whether or not a link stands already.
+    /// Dials a peer at the addresses that this node may and can dial, whether or not a link stands already. Direct paths
+    /// behind a relay are left out, whoever names them: they are the ladder's, see [`Context::dial_direct`].
     pub(crate) fn dial(&mut self, peer: PeerId, addresses: &[Multiaddr]) -> Option<DialId> {
         let mut dialable: Vec<Multiaddr> = Vec::new();
-        for address in addresses {
+        for address in addresses.iter().filter(|address| !is_signalled(address)) {
             let address = complete(address, peer);
             let linked = relay_of(&address).is_some_and(|relay| self.links.is_connected(&relay));
             if (linked || self.config.may_dial(&address)) && !dialable.contains(&address) {
@@ -98,15 +100,21 @@ impl Context<'_> {
         Some(dial)
     }
 
-    /// Leaves WebRTC-direct out of a dial, if the page has spent much and the peer is known to be reached by other means.
+    /// Leaves WebRTC-direct out of a dial, if the page has spent much: unless the relay is configured, or the peer was reached
+    /// so before; and if the peer is known to be reached by other means, unless there are none.
     pub(crate) fn spare(&self, peer: Option<PeerId>, addresses: &mut Vec<Multiaddr>) {
+        if self.links.connections_made < self.config.peer_connections.spare_relays {
+            return;
+        }
         let direct = |address: &Multiaddr| address.iter().any(|protocol| protocol == Protocol::WebRTCDirect);
         let known = peer.and_then(|peer| self.cache.peers.get(&peer)).filter(|known| known.proven);
-        let otherwise = known.and_then(|known| known.addresses.first()).is_some_and(|proven| !direct(proven));
-        let spent = self.links.connections_made >= self.config.peer_connections.spare_relays;
-        if spent && otherwise && !addresses.iter().all(direct) {
-            addresses.retain(|address| !direct(address));
-        }
+        let proven = known.and_then(|known| known.addresses.first()).map(direct);
+        let otherwise = proven == Some(false) && !addresses.iter().all(direct);
+        let configured = |address: &Multiaddr| {
+            let mut relays = self.config.relays.iter();
+            relays.any(|relay| relay.multiaddr == *address || (relay.peer.is_some() && relay.peer == peer))
+        };
+        addresses.retain(|address| !direct(address) || (!otherwise && (proven == Some(true) || configured(address))));
     }
 
     /// Dials a peer at the address of a direct path, beside the relayed link over which it is agreed on.

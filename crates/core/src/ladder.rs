@@ -10,7 +10,7 @@
 //! they are. The relayed link is given back by the topology once it is idle. When the direct link is lost, new streams take a
 //! relayed one at once; if there is none left, the circuits that led to the peer are dialled again. What an attempt failed of
 //! costs nothing but a reason, which [`Machine::explain`](crate::Machine::explain) tells; the next one waits for a backoff,
-//! which ends when the node wakes up.
+//! which ends, not too often, when the node wakes up or its network is another.
 //!
 //! **Budget.** A browser gives a page few WebRTC connections in its life; [`PeerConnections`](crate::PeerConnections) says
 //! what they are spent on. `climb` decides for one peer, `stun` finds the relays' STUN servers.
@@ -42,7 +42,7 @@ use crate::{
     context::{Context, relay_of},
     event::Path,
     links::{Link, Links},
-    map::Map,
+    map::{Map, Set},
 };
 
 /// The protocol by which two pages agree on a direct path.
@@ -131,14 +131,19 @@ impl Ladder {
             }
             return self.look_soon(cx);
         }
-        if !is_signalled(&link.address) || link.released {
+        if !is_signalled(&link.address) {
             return;
+        }
+        if link.released {
+            return self.look_soon(cx);
         }
         climb.lost(elapsed.saturating_sub(link.since.elapsed), elapsed, cx.rng);
         let missed = link.streams.is_some_and(|streams| streams > 0) || climb.last_used() + MISSED > elapsed;
         if !linked && link.outbound && missed {
+            let mut relays = Set::new();
             for circuit in climb.circuits() {
-                if relay_of(circuit).is_some_and(|relay| cx.links.is_connected(&relay)) {
+                // A relay that is connected needs no more than one of its addresses.
+                if relay_of(circuit).is_some_and(|relay| cx.links.is_connected(&relay) && relays.insert(relay)) {
                     cx.dial(link.peer, std::slice::from_ref(circuit));
                 }
             }

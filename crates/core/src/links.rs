@@ -19,7 +19,7 @@ use crate::{
     dht::patience::Estimate,
     event::Path,
     map::{Map, Set},
-    time::Now,
+    time::{Now, millis},
 };
 
 /// Dials under way at once. A lookup dials ten peers at a time and a few may run; a guess.
@@ -44,6 +44,8 @@ pub(crate) struct Link {
     pub(crate) released: bool,
     /// Whether the last ping on it went unanswered.
     silent: bool,
+    /// When a ping last came back on it, by both clocks: a machine that sleeps may stop the monotonic one.
+    heard: Option<Now>,
     /// When the next ping must have come back; none before the first has, since not every peer answers pings.
     due: Option<Duration>,
     /// What the last ping took.
@@ -132,6 +134,7 @@ impl Link {
             streams: None,
             released: false,
             silent: false,
+            heard: None,
             due: None,
             rtt: None,
         }
@@ -150,6 +153,14 @@ impl Link {
             Path::Relayed => 1,
         };
         (self.released, self.silent, rank)
+    }
+
+    /// Whether a ping came back on it less than `age` ago by both clocks.
+    fn was_heard_within(&self, age: Duration, now: Now) -> bool {
+        self.heard.is_some_and(|heard| {
+            let by_wall = now.unix_ms.saturating_sub(heard.unix_ms);
+            now.elapsed.saturating_sub(heard.elapsed) < age && by_wall < millis(age)
+        })
     }
 
     /// Whether it is believed dead.
@@ -219,18 +230,12 @@ impl Links {
     }
 
     /// A ping came back, and the next must within `silence`; true if it is the first on this link.
-    pub(crate) fn ponged(
-        &mut self,
-        connection: ConnectionId,
-        rtt: Duration,
-        elapsed: Duration,
-        silence: Duration,
-    ) -> bool {
+    pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, now: Now, silence: Duration) -> bool {
         let Some(link) = self.links.get_mut(&connection) else { return false };
-        let first = link.due.is_none();
+        let (first, due) = (link.due.is_none(), now.elapsed + silence);
         link.silent = false;
-        (link.due, link.rtt) = (Some(elapsed + silence), Some(rtt));
-        self.due.get_or_insert(elapsed + silence);
+        (link.heard, link.due, link.rtt) = (Some(now), Some(due), Some(rtt));
+        self.due.get_or_insert(due);
         let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
         Estimate::learn(&mut peer.pings, rtt);
         peer.rtt = peer.pings.map(|pings| pings.smoothed);
@@ -251,25 +256,32 @@ impl Links {
         self.due
     }
 
-    /// Wants links that were heard before, and are due before `trusted`, to be heard again within `patience`. All links that
-    /// were heard before, so that they can be pinged; none while they are doubted already.
-    pub(crate) fn doubt(
-        &mut self,
-        elapsed: Duration,
-        patience: Duration,
-        trusted: Duration,
-    ) -> Vec<(PeerId, ConnectionId)> {
-        if self.doubted_until > elapsed {
-            return Vec::new();
-        }
-        self.doubted_until = elapsed + patience;
+    /// Wants links that were heard before, but not within `trusted`, to be heard again within `patience`. Those links, so that
+    /// they can be pinged; none of them while it is doubted already.
+    pub(crate) fn doubt(&mut self, now: Now, patience: Duration, trusted: Duration) -> Vec<(PeerId, ConnectionId)> {
+        let until = now.elapsed + patience;
+        let under_way = Some(self.doubted_until).filter(|until| *until > now.elapsed);
         let mut doubted = Vec::new();
         for (id, link) in self.links.iter_mut().filter(|(_, link)| link.due.is_some() && !link.silent) {
-            link.due = link.due.map(|due| if due < trusted { elapsed + patience } else { due });
+            if link.was_heard_within(trusted, now) || under_way.is_some_and(|until| link.due <= Some(until)) {
+                continue;
+            }
+            link.due = Some(until);
             doubted.push((link.peer, *id));
         }
+        self.doubted_until = until;
         self.due = self.links.values().filter(|link| !link.silent).filter_map(|link| link.due).min();
         doubted
+    }
+
+    /// A peer was heard otherwise than by a ping: if one link alone leads to it, that one lives.
+    pub(crate) fn alive(&mut self, peer: &PeerId, elapsed: Duration, silence: Duration) {
+        let mut links = self.peers.get(peer).into_iter().flat_map(|peer| peer.links.iter());
+        if let (Some(only), None) = (links.next(), links.next())
+            && let Some(link) = self.links.get_mut(only)
+        {
+            link.due = link.due.map(|due| due.max(elapsed + silence));
+        }
     }
 
     /// Gives every link its whole time again.

@@ -247,3 +247,6 @@ struct Parts<'a> {
     finds: &'a mut Finds,
     openings: &'a mut Openings,
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,6 +186,7 @@ impl Openings {
 
     /// A link to a peer stands, by this dial if it was one of this node's.
     pub(crate) fn connected(&mut self, cx: &mut Context<'_>, dht: &mut Dht, peer: PeerId, dial: Option<DialId>) {
+        self.unreached.retain(|(known, _)| *known != peer);
         let ops: Vec<_> = self.openings.keys().copied().collect();
         let mut shared: Map<PeerId, Option<DialId>> = Map::new();
         for op in ops {
@@ -356,7 +357,7 @@ impl Openings {
             }
             if !candidate.endpoints.is_empty() {
                 let endpoints = std::mem::take(&mut candidate.endpoints);
-                let (dials, relays) = dial_all(cx, peer, &endpoints, dht.table.peers().any(|known| known.peer == peer));
+                let (dials, relays) = dial_all(cx, dht, peer, &endpoints);
                 if !dials.is_empty() || !relays.is_empty() {
                     candidate.dialled = Some(true);
                     opening.stage = Stage::Dialling { dials, relays };
@@ -440,12 +441,12 @@ impl Openings {
 /// peer that are under way are shared: libp2p asks a relay for ten circuits at a time and drops what exceeds that.
 ///
 /// Direct paths behind relays are the ladder's to try. A node that has chosen relayed paths only shows its address to nobody
-/// but DHT servers, which know it anyway: `server` says whether the peer is one.
+/// but relays and DHT servers that it knows, whatever a record says: see [`own_addresses`].
 fn dial_all(
     cx: &mut Context<'_>,
+    dht: &Dht,
     peer: PeerId,
     endpoints: &[Multiaddr],
-    server: bool,
 ) -> (Set<DialId>, Map<PeerId, Multiaddr>) {
     let under_way: Set<DialId> = cx.links.dials_to(&peer).collect();
     if !under_way.is_empty() {
@@ -453,7 +454,9 @@ fn dial_all(
     }
     let endpoints = endpoints.iter().filter(|address| !is_signalled(address)).cloned();
     let (circuits, mut direct): (Vec<Multiaddr>, Vec<Multiaddr>) = endpoints.partition(is_relayed);
-    direct.retain(|_| server || !cx.config.relayed_only);
+    if cx.config.relayed_only {
+        direct = own_addresses(cx, dht, &peer);
+    }
     let mut dials: Set<DialId> = cx.dial(peer, &direct).into_iter().collect();
     let mut ways: Map<PeerId, (Multiaddr, Vec<Multiaddr>)> = Map::new();
     for circuit in circuits {
@@ -463,7 +466,10 @@ fn dial_all(
         }
     }
     let mut relays = Map::new();
-    for (relay, (circuit, addresses)) in ways {
+    for (relay, (circuit, mut addresses)) in ways {
+        if cx.config.relayed_only {
+            addresses = own_addresses(cx, dht, &relay);
+        }
         match cx.connect(relay, &addresses) {
             Connecting::Connected(_) => dials.extend(cx.dial(peer, &[circuit])),
             Connecting::Dialling => drop(relays.insert(relay, circuit)),
@@ -471,6 +477,13 @@ fn dial_all(
         }
     }
     (dials, relays)
+}
+
+/// Where a relay or DHT server is reached by what this node itself knows: the routing table, or its configuration.
+fn own_addresses(cx: &Context<'_>, dht: &Dht, peer: &PeerId) -> Vec<Multiaddr> {
+    let met = dht.table.peers().find(|known| known.peer == *peer).into_iter().flat_map(|known| known.addresses.clone());
+    let configured = cx.config.relays.iter().filter(|relay| relay.peer == Some(*peer));
+    met.chain(configured.map(|relay| relay.multiaddr.clone())).collect()
 }
 
 /// The relay of a circuit address, and the address at which the relay itself is reached.

@@ -296,10 +296,15 @@ impl Node {
         self.ask(|state| state.machine.addresses_of(peer, now()))
     }
 
-    /// Tries at once whatever waits for its turn, and makes sure that links live: the network has come back or is another
-    /// one, or the page woke up.
+    /// Tries at once whatever waits for its turn, and makes sure that links live: the network has come back, or the page woke
+    /// up.
     pub async fn wake(&self) -> Result<(), Error> {
         self.0.operator.send(Command::Wake).await
+    }
+
+    /// The same when the network is another one: no link is believed to have come along.
+    pub async fn network_changed(&self) -> Result<(), Error> {
+        self.0.operator.send(Command::NetworkChanged).await
     }
 
     /// Says that the platform has no network, so that the node is offline until [`Node::wake`].

@@ -220,6 +220,12 @@ impl RawNode {
         self.node.wake().await.map_err(|error| rejection(&error))
     }
 
+    /// The same when the network is another one: no link is believed to have come along.
+    #[wasm_bindgen(js_name = networkChanged)]
+    pub async fn network_changed(&self) -> Result<(), JsValue> {
+        self.node.network_changed().await.map_err(|error| rejection(&error))
+    }
+
     /// Says that there is no network, until `wake`.
     #[wasm_bindgen(js_name = networkGone)]
     pub async fn network_gone(&self) -> Result<(), JsValue> {

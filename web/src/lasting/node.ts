@@ -126,6 +126,11 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
     await upstream?.calls.run(() => upstream.raw.wake())
   }
 
+  async networkChanged(): Promise<void> {
+    const upstream = this.#upstream
+    await upstream?.calls.run(() => upstream.raw.networkChanged())
+  }
+
   async networkGone(): Promise<void> {
     const upstream = this.#upstream
     await upstream?.calls.run(() => upstream.raw.networkGone())

@@ -95,6 +95,10 @@ export class RemoteNode implements RawNode {
     return this.#call('wake', [])
   }
 
+  networkChanged(): Promise<void> {
+    return this.#call('networkChanged', [])
+  }
+
   networkGone(): Promise<void> {
     return this.#call('networkGone', [])
   }

@@ -97,6 +97,10 @@ export class View implements RawNode {
     return this.#host.calls.run(() => this.#host.raw.wake())
   }
 
+  networkChanged(): Promise<void> {
+    return this.#host.calls.run(() => this.#host.raw.networkChanged())
+  }
+
   networkGone(): Promise<void> {
     return this.#host.calls.run(() => this.#host.raw.networkGone())
   }

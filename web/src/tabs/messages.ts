@@ -44,6 +44,7 @@ export interface Methods {
   nextEvent: { args: []; gives: NodeEvent | undefined }
   explain: { args: [target: string]; gives: Explanation }
   wake: { args: []; gives: void }
+  networkChanged: { args: []; gives: void }
   networkGone: { args: []; gives: void }
   close: { args: []; gives: void }
 }

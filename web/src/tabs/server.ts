@@ -47,6 +47,7 @@ export class Server {
       nextEvent: () => view.nextEvent(),
       explain: async (_, target) => view.explain(target),
       wake: () => view.wake(),
+      networkChanged: () => view.networkChanged(),
       networkGone: () => view.networkGone(),
       close: () => view.close(),
     }

@@ -235,6 +235,7 @@ export class RawNode {
     return { uptimeMs: 1, peers: 1, relays: 1, reservations: 1, bytesIn: 1, bytesOut: 1, finds: 0, findMs: 0, peerConnections: 0, findsByLayer: {}, cacheHits: 0, cachedServices: 0, rememberedPeers: 3, routingTable: 4 }
   }
 
+  async networkChanged () { this.changed = (this.changed ?? 0) + 1 }
   async networkGone () { this.gone = (this.gone ?? 0) + 1 }
   async wake () { this.woken = (this.woken ?? 0) + 1 }
 

@@ -6,7 +6,7 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
-    address::RelayAddress,
+    address::{RelayAddress, is_signalled},
     backoff::Backoff,
     boundary::{ConnectionId, DialFailure, DialId, Output},
     context::Context,
@@ -127,7 +127,7 @@ impl Attempt {
         self.tell(cx, JoinStage::Dialling);
         let listed = !self.is_configured();
         let mut addresses = self.addresses.clone();
-        addresses.retain(|address| (cx.config.can_dial)(address));
+        addresses.retain(|address| !is_signalled(address) && (cx.config.can_dial)(address));
         if addresses.is_empty() {
             return self.fail(cx, "UNSUPPORTED", DialFailure::Unsupported.to_string());
         }
@@ -138,6 +138,10 @@ impl Attempt {
             return self.fail(cx, "UNSUPPORTED", reason.to_owned());
         }
         cx.spare(self.peer, &mut addresses);
+        if addresses.is_empty() {
+            let reason = "this page keeps the WebRTC connections that it has left for relays that it knows";
+            return self.fail(cx, "QUOTA", reason.to_owned());
+        }
         let Some(dial) = cx.links.dial(self.expected, cx.now.elapsed, cx.config.join_attempt) else {
             self.stage = Stage::Due(cx.after(cx.config.join_backoff.0));
             return;

@@ -9,7 +9,7 @@ use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
 use crate::{
-    address::is_signalled,
+    address::{is_signalled, without_peer},
     backoff::Backoff,
     boundary::{ConnectionId, DialFailure, DialId, DirectFailure},
     event::Path,
@@ -40,13 +40,16 @@ const SOON: Duration = Duration::from_secs(1);
 /// connections.
 const WAKES: Duration = Duration::from_secs(600);
 
+/// The same for changes of the network. They are more of a reason, and come by the dozen where reception is bad. A guess.
+const CHANGES: Duration = Duration::from_secs(120);
+
 /// Circuits to one peer that are remembered; it holds reservations at two or three relays.
 const MAX_CIRCUITS: usize = 4;
 
 /// What the links say of a peer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Whether a direct link stands and has proven itself.
+    /// Whether a direct link stands and has proven itself, or carries streams: not every peer answers pings.
     pub(super) direct: bool,
     /// A direct link from which no ping has come back, and since when it stands.
     pub(super) unproven: Option<(ConnectionId, Duration)>,
@@ -74,7 +77,11 @@ impl Seen {
             match link.path {
                 Path::Relayed => seen.streams += link.streams.unwrap_or(0),
                 Path::Direct if link.released || link.is_silent() => {}
-                Path::Direct if is_signalled(&link.address) && !link.is_proven() => {
+                Path::Direct
+                    if is_signalled(&link.address)
+                        && !link.is_proven()
+                        && link.streams.is_none_or(|streams| streams == 0) =>
+                {
                     seen.unproven = Some((id, link.since.elapsed));
                 }
                 Path::Direct => seen.direct = true,
@@ -133,7 +140,7 @@ pub(crate) struct Climb {
     since: Duration,
     used: Duration,
     running: bool,
-    /// When a wake last ended the backoff.
+    /// When a wake or a change of the network last ended the backoff.
     woken: Option<Duration>,
     /// The relayed round trip at the time of the last attempt, and whether the direct one was not longer.
     relayed: Option<Duration>,
@@ -259,15 +266,24 @@ impl Climb {
 
     /// The page has woken up, perhaps in another network.
     pub(super) fn wake(&mut self, elapsed: Duration) {
-        if self.woken.is_none_or(|at| at + WAKES <= elapsed) {
-            self.network_changed(elapsed);
-        }
+        self.end_wait(WAKES, elapsed);
     }
 
     /// The network is another: what failed before may work.
     pub(super) fn network_changed(&mut self, elapsed: Duration) {
+        self.end_wait(CHANGES, elapsed);
+    }
+
+    /// Ends a wait, unless another was ended less than `least` ago. The next one is short again once in [`WAKES`] only.
+    fn end_wait(&mut self, least: Duration, elapsed: Duration) {
+        let ago = self.woken.map_or(Duration::MAX, |at| elapsed.saturating_sub(at));
+        if ago < least {
+            return;
+        }
+        if ago >= WAKES {
+            self.backoff.reset();
+        }
         self.woken = Some(elapsed);
-        self.backoff.reset();
         if let Stage::Resting(until) = &mut self.stage {
             *until = elapsed.min(*until);
         }
@@ -282,9 +298,11 @@ impl Climb {
         &self.circuits
     }
 
+    /// A circuit led to the peer, or is said to; one that names the peer at its end is the same as one that does not.
     pub(super) fn remember(&mut self, circuit: &Multiaddr) {
-        if !self.circuits.contains(circuit) {
-            self.circuits.insert(0, circuit.clone());
+        let circuit = without_peer(circuit.clone());
+        if !self.circuits.contains(&circuit) {
+            self.circuits.insert(0, circuit);
             self.circuits.truncate(MAX_CIRCUITS);
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A relay lists them in `GET <origin>/bootstrap.json` as `"stun": ["stun:<host>:<port>", ...]`. It is asked when it holds a
 //! reservation for this node, which is before anybody can ask for a direct path, and again whenever one is tried while none
-//! is known. A server counts if its host is the one at which this node has reached the relay, or that of a configured relay,
-//! so that no relay can aim its clients at others.
+//! is known. A server counts if its host is the one at which this node has reached the relay, or that by which the relay is
+//! configured, so that no relay can aim its clients at others.
 //!
 //! Bounds: [`MAX_FETCHES`] requests at once, [`MAX_BODY`] bytes an answer, [`MAX_OF_RELAY`] servers of a relay, and
 //! [`MAX_STUN_SERVERS`] in use. A relay without a WebSocket address is not asked.
@@ -67,7 +67,8 @@ impl Stun {
             return;
         }
         let Some((origin, reached)) = reached_at(cx, &relay) else { return };
-        let configured = cx.config.relays.iter().filter_map(|relay| host(&relay.multiaddr));
+        let named = cx.config.relays.iter().filter(|configured| configured.peer == Some(relay));
+        let configured = named.filter_map(|relay| host(&relay.multiaddr));
         let hosts = reached.into_iter().chain(configured).collect();
         let fetch = cx.links.next_fetch();
         self.relays.remove(&relay);
@@ -84,15 +85,14 @@ impl Stun {
         }
     }
 
-    /// A relay has answered; false if the request is not one of these.
-    pub(super) fn fetched(&mut self, cx: &mut Context<'_>, fetch: FetchId, body: &[u8]) -> bool {
-        let Some(Fetch { relay, hosts, .. }) = self.fetches.remove(&fetch) else { return false };
+    /// A relay has answered; nothing happens if the request is not one of these.
+    pub(super) fn fetched(&mut self, cx: &mut Context<'_>, fetch: FetchId, body: &[u8]) {
+        let Some(Fetch { relay, hosts, .. }) = self.fetches.remove(&fetch) else { return };
         let mut servers = listed(body);
         servers.retain(|server| names_one_of(server, &hosts));
         servers.truncate(MAX_OF_RELAY);
         self.relays.insert(relay, Ok(servers));
         self.tell(cx);
-        true
     }
 
     /// A relay could not be asked.
@@ -104,6 +104,11 @@ impl Stun {
 
     /// The last link to a relay is gone: what it serves may be gone as well.
     pub(super) fn disconnected(&mut self, cx: &mut Context<'_>, relay: &PeerId) {
+        let asked = self.fetches.iter().find(|(_, fetch)| fetch.relay == *relay).map(|(fetch, _)| *fetch);
+        if let Some(fetch) = asked {
+            self.fetches.remove(&fetch);
+            cx.outputs.push_back(Output::CancelFetch { fetch });
+        }
         if self.relays.remove(relay).is_some_and(|known| known.is_ok()) {
             self.tell(cx);
         }
@@ -185,10 +190,81 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use fastrand::Rng;
+
     use super::*;
+    use crate::{
+        address::RelayAddress,
+        boundary::ConnectionId,
+        cache::Cache,
+        config::{Config, Role},
+        links::{Link, Links},
+        orders::Orders,
+        time::Now,
+    };
 
     fn hosts() -> Vec<String> {
         ["relay.example", "192.0.2.1", "[2001:db8::1]"].map(str::to_owned).into()
+    }
+
+    fn key(seed: u8) -> PeerId {
+        libp2p_identity::Keypair::ed25519_from_bytes([seed; 32]).expect("a key").public().to_peer_id()
+    }
+
+    /// A node that has dialled relays 1 and 2 at their own hosts; 2 is configured.
+    fn with_two_relays(test: impl FnOnce(&mut Stun, &mut Context<'_>)) {
+        let now = Now { elapsed: Duration::from_secs(1), unix_ms: 1_795_000_000_000 };
+        let configured = format!("/ip4/192.0.2.2/tcp/80/ws/p2p/{}", key(2));
+        let configured = vec![RelayAddress::parse(&configured, false).expect("an address")];
+        let config = Config::new(Default::default(), Role::Client, configured);
+        let mut links = Links::default();
+        for relay in [1, 2] {
+            let address = format!("/ip4/192.0.2.{relay}/tcp/80/ws").parse().expect("an address");
+            let link = Link::new(key(relay), address, Path::Direct, true, now);
+            links.connected(ConnectionId(relay.into()), link);
+        }
+        let mut cache = Cache::new(&config.cache, &config.network, key(0));
+        let (mut rng, mut outputs, mut orders) = (Rng::with_seed(1), VecDeque::new(), Orders::new());
+        let (links, cache, rng, outputs, orders) = (&mut links, &mut cache, &mut rng, &mut outputs, &mut orders);
+        let mut cx = Context { now, config: &config, local: key(0), links, cache, rng, outputs, orders };
+        test(&mut Stun::default(), &mut cx);
+    }
+
+    /// Asks a relay; the request.
+    fn ask(stun: &mut Stun, cx: &mut Context<'_>, relay: u8) -> FetchId {
+        stun.ask(cx, key(relay));
+        match cx.outputs.pop_front() {
+            Some(Output::Fetch { fetch, .. }) => fetch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_relay_that_goes_while_it_is_asked_is_asked_again_when_it_is_back() {
+        with_two_relays(|stun, cx| {
+            let fetch = ask(stun, cx, 1);
+            stun.disconnected(cx, &key(1));
+            let cancelled = cx.outputs.pop_front();
+            assert!(matches!(cancelled, Some(Output::CancelFetch { fetch: cancelled }) if cancelled == fetch));
+            stun.fetched(cx, fetch, br#"{"stun":["stun:192.0.2.1:3478"]}"#);
+            assert!(cx.outputs.is_empty(), "what it served is gone with it");
+            ask(stun, cx, 1);
+        });
+    }
+
+    #[test]
+    fn a_relay_speaks_for_itself_and_not_for_one_that_is_configured() {
+        with_two_relays(|stun, cx| {
+            let body = br#"{"stun":["stun:192.0.2.2:9","stun:192.0.2.1:3478"]}"#;
+            for (relay, expected) in [(1, "stun:192.0.2.1:3478"), (2, "stun:192.0.2.2:9")] {
+                let fetch = ask(stun, cx, relay);
+                stun.fetched(cx, fetch, body);
+                assert_eq!(stun.relays.get(&key(relay)), Some(&Ok(vec![expected.to_owned()])));
+                cx.outputs.clear();
+            }
+        });
     }
 
     #[test]

@@ -13,6 +13,11 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// Both clocks at a time, if they run alike.
+fn at(seconds: u64) -> Now {
+    Now { elapsed: s(seconds), unix_ms: 1_795_000_000_000 + seconds * 1000 }
+}
+
 /// Links to one peer at these addresses, numbered from 0.
 fn links(addresses: &[&str]) -> Links {
     let mut links = Links::default();
@@ -33,8 +38,8 @@ fn order(links: &Links) -> Vec<u64> {
 fn a_direct_path_behind_a_relay_comes_first_once_it_is_proven() {
     let mut links = links(&[RELAYED, SIGNALLED, OWN]);
     assert_eq!(order(&links), [2, 0, 1], "an address of its own needs no proof");
-    assert!(links.ponged(ConnectionId(1), s(1), s(1), SILENCE));
-    assert!(!links.ponged(ConnectionId(1), s(1), s(2), SILENCE), "the first ping proves it");
+    assert!(links.ponged(ConnectionId(1), s(1), at(1), SILENCE));
+    assert!(!links.ponged(ConnectionId(1), s(1), at(2), SILENCE), "the first ping proves it");
     assert_eq!(order(&links), [2, 1, 0]);
     links.silent(ConnectionId(2));
     assert_eq!(order(&links), [1, 0, 2]);
@@ -45,13 +50,13 @@ fn a_direct_path_behind_a_relay_comes_first_once_it_is_proven() {
 #[test]
 fn a_doubted_link_has_less_time_and_a_living_one_is_not_lost() {
     let mut links = links(&[RELAYED, OWN, OWN]);
-    links.ponged(ConnectionId(0), s(1), s(100), SILENCE);
-    links.ponged(ConnectionId(1), s(1), s(100), SILENCE);
+    links.ponged(ConnectionId(0), s(1), at(100), SILENCE);
+    links.ponged(ConnectionId(1), s(1), at(100), SILENCE);
     let heard = [(peer(), ConnectionId(0)), (peer(), ConnectionId(1))];
-    assert_eq!(links.doubt(s(103), s(2), Duration::MAX), heard, "2 was never heard");
-    assert_eq!(links.doubt(s(104), s(2), Duration::MAX), [], "not twice at a time");
+    assert_eq!(links.doubt(at(103), s(2), Duration::ZERO), heard, "2 was never heard");
+    assert_eq!(links.doubt(at(104), s(2), Duration::ZERO), [], "not twice at a time");
     assert_eq!(links.next_silence(), Some(s(105)));
-    links.ponged(ConnectionId(1), s(1), s(104), SILENCE);
+    links.ponged(ConnectionId(1), s(1), at(104), SILENCE);
     assert_eq!(links.unheard(s(105)), [ConnectionId(0)]);
     links.silent(ConnectionId(0));
     assert_eq!(links.unheard(s(111)), []);
@@ -59,20 +64,46 @@ fn a_doubted_link_has_less_time_and_a_living_one_is_not_lost() {
 }
 
 #[test]
-fn a_link_that_was_heard_a_moment_ago_is_not_doubted() {
+fn a_link_that_was_heard_a_moment_ago_is_trusted_unless_the_network_is_another() {
     let mut links = links(&[RELAYED, OWN]);
-    links.ponged(ConnectionId(0), s(1), s(100), SILENCE);
-    links.ponged(ConnectionId(1), s(1), s(95), SILENCE);
-    assert_eq!(links.doubt(s(101), s(1), s(105)).len(), 2, "both are asked");
-    assert_eq!(links.unheard(s(102)), [ConnectionId(1)]);
-    links.silent(ConnectionId(1));
-    assert_eq!(links.unheard(s(108)), [ConnectionId(0)], "in its own time");
+    links.ponged(ConnectionId(0), s(1), at(100), SILENCE);
+    links.ponged(ConnectionId(1), s(1), at(95), SILENCE);
+    assert_eq!(links.doubt(at(101), s(1), s(4)), [(peer(), ConnectionId(1))]);
+    assert_eq!(links.doubt(at(101), s(1), Duration::ZERO), [(peer(), ConnectionId(0))], "the other is doubted already");
+    assert_eq!(links.unheard(s(102)), [ConnectionId(0), ConnectionId(1)]);
+}
+
+#[test]
+fn a_link_is_as_old_as_either_clock_says() {
+    let stood_still = Now { unix_ms: at(3600).unix_ms, ..at(101) };
+    let set_back = Now { unix_ms: at(0).unix_ms, ..at(3600) };
+    for now in [stood_still, set_back, at(3600)] {
+        let mut links = links(&[RELAYED]);
+        links.ponged(ConnectionId(0), s(1), at(100), SILENCE);
+        // A timer or an input that comes before the wake gives it its whole time again.
+        links.forgive(now.elapsed, SILENCE);
+        assert_eq!(links.doubt(now, s(1), s(4)).len(), 1, "{now:?}");
+        assert_eq!(links.unheard(now.elapsed + s(1)), [ConnectionId(0)], "{now:?}");
+    }
+}
+
+#[test]
+fn whoever_asks_is_alive() {
+    let mut one = links(&[RELAYED]);
+    one.ponged(ConnectionId(0), s(1), at(100), SILENCE);
+    one.alive(&peer(), s(105), SILENCE);
+    assert_eq!(one.unheard(s(112)), []);
+    assert_eq!(one.unheard(s(113)), [ConnectionId(0)]);
+    let mut two = links(&[RELAYED, OWN]);
+    two.ponged(ConnectionId(0), s(1), at(100), SILENCE);
+    two.alive(&peer(), s(105), SILENCE);
+    assert_eq!(two.unheard(s(108)), [ConnectionId(0)], "nobody knows over which it asked");
 }
 
 #[test]
 fn a_sleeper_gives_links_their_whole_time_again() {
     let mut links = links(&[RELAYED]);
-    links.ponged(ConnectionId(0), s(1), s(100), SILENCE);
+    links.ponged(ConnectionId(0), s(1), at(100), SILENCE);
     links.forgive(s(200), SILENCE);
     assert_eq!(links.unheard(s(207)), []);
     assert_eq!(links.unheard(s(208)), [ConnectionId(0)]);

@@ -7,7 +7,7 @@ use multiaddr::Multiaddr;
 
 use super::{MAX_ADDRESSES, Machine};
 use crate::{
-    address::{is_link_local, is_private, is_signalled},
+    address::{is_link_local, is_private, is_signalled, without_peer},
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
     cache::peers::Roles,
     event::{Event, JoinStage, Path, State},
@@ -38,7 +38,7 @@ impl Machine {
             Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
             Input::Ponged { peer, connection, rtt } => {
                 let before = self.links.path_to(&peer);
-                if self.links.ponged(connection, rtt, now.elapsed, self.config.link_silence)
+                if self.links.ponged(connection, rtt, now, self.config.link_silence)
                     && let Some(link) = self.links.get(connection).cloned()
                 {
                     let parts = self.parts(now);
@@ -110,6 +110,7 @@ impl Machine {
             }
             Input::Asked { inbound, peer, message } => {
                 self.links.used(&peer, now.elapsed);
+                self.links.alive(&peer, now.elapsed, self.config.link_silence);
                 let mut parts = self.parts(now);
                 let response = parts.dht.asked(&mut parts.cx, peer, &message);
                 self.outputs.push_back(Output::Respond { inbound, response });
@@ -269,7 +270,11 @@ impl Machine {
 
     pub(super) fn identified(&mut self, peer: PeerId, protocols: &[String], addresses: Vec<Multiaddr>, now: Now) {
         let Some(link) = self.links.best(&peer).map(|(_, link)| link.clone()) else { return };
-        let server = protocols.contains(&self.config.network.kad_protocol());
+        // Who is taken for a server is dialled later. Behind a circuit anybody can claim to be one, and a node that has chosen
+        // relayed paths only would show its address.
+        let mut links = self.links.links_to(&peer).into_iter();
+        let met = !self.config.relayed_only || links.any(|(_, link)| link.path == Path::Direct);
+        let server = met && protocols.contains(&self.config.network.kad_protocol());
         let relay = protocols.iter().any(|protocol| protocol == RELAY_HOP);
         let network = protocols.iter().find_map(|protocol| network_of(protocol)).map(str::to_owned);
         // Addresses of a peer's own local network mean nothing to those who met it elsewhere.
@@ -310,11 +315,4 @@ impl Machine {
 /// The network whose DHT a protocol id belongs to.
 fn network_of(protocol: &str) -> Option<&str> {
     protocol.strip_prefix("/openred/")?.strip_suffix("/kad/1.0.0")
-}
-
-fn without_peer(mut address: Multiaddr) -> Multiaddr {
-    if matches!(address.iter().last(), Some(multiaddr::Protocol::P2p(_))) {
-        address.pop();
-    }
-    address
 }

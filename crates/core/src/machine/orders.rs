@@ -112,16 +112,34 @@ impl Machine {
         self.advance(now);
     }
 
-    /// The network came back or is another one, or the page woke up: everything that waits for its turn is tried at once, and
-    /// every link that was not heard a moment ago must show within a second and a half that it lives.
+    /// The network came back, or the page woke up: everything that waits for its turn is tried at once, and every link that
+    /// was not heard a moment ago must show within a second and a half that it lives.
     pub fn wake(&mut self, now: Now) {
-        let was_gone = std::mem::take(&mut self.offline);
+        if std::mem::take(&mut self.offline) {
+            return self.network_changed(now);
+        }
+        // Whoever only looks at another tab for a moment loses no link, however busy the page is at its return.
+        self.awaken(self.config.link_silence / 2, now);
+        let parts = self.parts(now);
+        parts.ladder.wake(&parts.cx);
+        self.advance(now);
+    }
+
+    /// The node is in another network, a mobile one after Wi-Fi for example. The same as [`Machine::wake`], but no link is
+    /// believed to have come along, however lately it was heard.
+    pub fn network_changed(&mut self, now: Now) {
+        self.awaken(Duration::ZERO, now);
+        let parts = self.parts(now);
+        parts.ladder.network_changed(&parts.cx);
+        self.advance(now);
+    }
+
+    /// Tries at once what waits for its turn, and doubts links that were not heard within `trusted`.
+    fn awaken(&mut self, trusted: Duration, now: Now) {
         for dial in self.links.older(now.elapsed, STALE) {
             self.give_dial_up(dial, now);
         }
-        // Whoever only looks at another tab for a moment loses no link, however busy the page is at its return.
-        let trusted = if was_gone { Duration::MAX } else { now.elapsed + self.config.link_silence / 2 };
-        for (peer, connection) in self.links.doubt(now.elapsed, AWAKE, trusted) {
+        for (peer, connection) in self.links.doubt(now, AWAKE, trusted) {
             self.outputs.push_back(Output::Ping { peer, connection });
         }
         self.join.retry_now(now.elapsed);
@@ -129,12 +147,6 @@ impl Machine {
         self.reservations.retry_now(now.elapsed);
         let mut parts = self.parts(now);
         parts.topology.wake(&mut parts.cx);
-        if was_gone {
-            parts.ladder.network_changed(&parts.cx);
-        } else {
-            parts.ladder.wake(&parts.cx);
-        }
-        self.advance(now);
     }
 
     /// Takes all offers back and ends every order.

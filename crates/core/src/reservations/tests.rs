@@ -40,22 +40,6 @@ fn a_page_names_direct_paths_behind_the_relayed_ones_that_pages_dial() {
 }
 
 #[test]
-fn a_direct_path_counts_by_its_relay_and_by_what_this_node_wants() {
-    let mut config = Config::new(Default::default(), Role::Client, Vec::new());
-    config.can_dial =
-        |address| !address.iter().any(|part| matches!(part, multiaddr::Protocol::WebRTC | multiaddr::Protocol::QuicV1));
-    let circuit = circuit_through(&"/ip4/192.0.2.1/tcp/80/ws".parse().expect("an address"), relay(1));
-    let quic = circuit_through(&"/ip4/192.0.2.1/udp/80/quic-v1".parse().expect("an address"), relay(1));
-    assert!(!config.may_dial(&signalled_over(&circuit)), "no WebRTC here");
-    config.webrtc = true;
-    assert!(config.may_dial(&signalled_over(&circuit)));
-    assert!(!config.may_dial(&signalled_over(&quic)), "the relay cannot be dialled");
-    config.relayed_only = true;
-    assert!(!config.may_dial(&signalled_over(&circuit)));
-    assert!(config.may_dial(&circuit));
-}
-
-#[test]
 fn a_wake_asks_a_full_relay_again() {
     let mut reservations = held();
     let until = Duration::from_secs(60);

@@ -113,6 +113,19 @@ impl Net {
 
     /// The node goes on where it stopped, late for everything, and is told that it woke up.
     pub fn wake_up(&mut self, id: NodeId) {
+        self.thaw(id);
+        self.wake(id);
+    }
+
+    /// A sleeper's monotonic clock stood still for this long, as some do while the machine sleeps.
+    pub fn hold_clock(&mut self, id: NodeId, slept: Duration) {
+        let clock = &mut self.nodes[id.0].clock;
+        clock.started += slept;
+        clock.skew_ms += slept.as_millis() as i64;
+    }
+
+    /// The node goes on where it stopped, and nobody tells it.
+    pub fn thaw(&mut self, id: NodeId) {
         self.nodes[id.0].asleep = false;
         self.unsilence(id);
         let slept = std::mem::take(&mut self.slept);
@@ -124,7 +137,6 @@ impl Net {
                 false => self.after(delay, happening),
             }
         }
-        self.wake(id);
     }
 
     /// Whether something would happen to a node that sleeps.

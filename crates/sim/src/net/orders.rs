@@ -170,10 +170,19 @@ impl Net {
 
     /// Tells the node that the network came back or the page woke up.
     pub fn wake(&mut self, id: NodeId) {
+        self.call(id, Machine::wake);
+    }
+
+    /// Tells the node that it is in another network.
+    pub fn network_changed(&mut self, id: NodeId) {
+        self.call(id, Machine::network_changed);
+    }
+
+    fn call(&mut self, id: NodeId, verb: fn(&mut Machine, Now)) {
         let node = &mut self.nodes[id.0];
         let now = node.clock.now(self.now);
         if let Some(machine) = node.machine() {
-            machine.wake(now);
+            verb(machine, now);
         }
         self.settle(id);
     }

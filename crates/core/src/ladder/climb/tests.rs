@@ -2,6 +2,7 @@ use fastrand::Rng;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{links::Link, time::Now};
 
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(600));
 
@@ -115,6 +116,35 @@ fn a_link_without_a_ping_is_given_back() {
 }
 
 #[test]
+fn a_link_that_carries_streams_is_not_given_back_however_silent_its_pings() {
+    let peer = |seed| libp2p_identity::Keypair::ed25519_from_bytes([seed; 32]).expect("a key").public().to_peer_id();
+    let address = "/ip4/192.0.2.1/tcp/80/ws/p2p-circuit/webrtc".parse().expect("an address");
+    let since = Now { elapsed: s(100), unix_ms: 0 };
+    let mut links = Links::default();
+    links.connected(ConnectionId(7), Link::new(peer(1), address, Path::Direct, true, since));
+    let mut next = |streams| {
+        links.carries(ConnectionId(7), streams);
+        climb().next(&Seen::of(&links, &peer(1), &peer(0)), Room::Enough, s(100) + PROOF)
+    };
+    assert_eq!(next(1), Next::Up);
+    assert_eq!(next(0), Next::GiveBack(ConnectionId(7)));
+}
+
+#[test]
+fn a_circuit_is_remembered_once_with_and_without_its_peer() {
+    let peer = libp2p_identity::Keypair::ed25519_from_bytes([1; 32]).expect("a key").public().to_peer_id();
+    let circuit = |host| format!("/ip4/192.0.2.{host}/tcp/80/ws/p2p/{peer}/p2p-circuit");
+    let mut climb = climb();
+    for host in 0..MAX_CIRCUITS {
+        for text in [circuit(host), format!("{}/p2p/{peer}", circuit(host))] {
+            climb.remember(&text.parse().expect("an address"));
+        }
+    }
+    let remembered: Vec<_> = climb.circuits().iter().map(ToString::to_string).collect();
+    assert_eq!(remembered, (0..MAX_CIRCUITS).rev().map(circuit).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_is_left_goes_to_the_valuable() {
     let mut climb = climb();
     climb.used(true, s(100));
@@ -134,7 +164,7 @@ fn what_is_left_goes_to_the_valuable() {
 }
 
 #[test]
-fn a_wake_ends_the_wait_once_in_a_while_and_another_network_does_always() {
+fn a_wake_ends_the_wait_once_in_a_while_and_another_network_more_often() {
     let (mut climb, mut rng) = (climb(), Rng::with_seed(3));
     let mut fail = |climb: &mut Climb, at| {
         for _ in 0..6 {
@@ -148,10 +178,12 @@ fn a_wake_ends_the_wait_once_in_a_while_and_another_network_does_always() {
     climb.wake(s(111));
     assert!(!tries(&climb, &in_use(), Room::Enough, s(111)));
     climb.network_changed(s(112));
-    assert!(tries(&climb, &in_use(), Room::Enough, s(112)));
-    fail(&mut climb, s(120));
-    climb.wake(s(112) + WAKES);
-    assert!(tries(&climb, &in_use(), Room::Enough, s(112) + WAKES));
+    assert!(!tries(&climb, &in_use(), Room::Enough, s(112)), "it was woken just before");
+    climb.network_changed(s(101) + CHANGES);
+    assert!(tries(&climb, &in_use(), Room::Enough, s(101) + CHANGES));
+    fail(&mut climb, s(300));
+    climb.wake(s(101) + CHANGES + WAKES);
+    assert!(tries(&climb, &in_use(), Room::Enough, s(101) + CHANGES + WAKES));
 }
 
 #[test]
@@ -232,13 +264,15 @@ proptest! {
 
     /// A peer that always fails costs a page few connections, however often its visitor changes tabs.
     #[test]
-    fn an_hour_of_failures_and_wakes_costs_little(seed: u64, every in 1u64..120) {
+    fn an_hour_of_failures_and_wakes_costs_little(seed: u64, every in 1u64..120, flaps: bool) {
         let (mut climb, mut rng, mut tries) = (climb(), Rng::with_seed(seed), 0);
         climb.used(true, s(0));
         for second in 0..3600 {
             let now = s(second);
-            if second % every == 0 {
-                climb.wake(now);
+            match flaps {
+                _ if second % every != 0 => {}
+                true => climb.network_changed(now),
+                false => climb.wake(now),
             }
             if let Next::Try(_) = climb.next(&in_use(), Room::Enough, now) {
                 tries += 1;

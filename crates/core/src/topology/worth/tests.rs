@@ -43,7 +43,7 @@ fn with<T>(servers: &[Server], look: impl FnOnce(&Context<'_>) -> T) -> T {
             &id,
             Told { server: true, signals: false, relay: true, network: None, addresses: addresses.clone() },
         );
-        links.ponged(connection, Duration::from_millis(*rtt), NOW.elapsed, config.link_silence);
+        links.ponged(connection, Duration::from_millis(*rtt), NOW, config.link_silence);
         cache.peers.met(id, &addresses, true, Roles { server: true, relay: true }, None, NOW);
         cache.peers.stands_in(&id, region);
     }
