@@ -284,6 +284,23 @@ impl Links {
         }
     }
 
+    /// Wants the other links that a peer has made to be heard again by `until`: who connects anew may have lost them without
+    /// a word, and a relay would send circuits over them. Those that were heard before, so that they can be pinged.
+    pub(crate) fn doubt_earlier(&mut self, peer: &PeerId, newest: ConnectionId, until: Duration) -> Vec<ConnectionId> {
+        let earlier = |(id, link): &(&ConnectionId, &mut Link)| {
+            link.peer == *peer && **id != newest && !link.outbound && !link.silent && link.due.is_some()
+        };
+        let mut doubted = Vec::new();
+        for (id, link) in self.links.iter_mut().filter(earlier) {
+            link.due = link.due.map(|due| due.min(until));
+            doubted.push(*id);
+        }
+        if !doubted.is_empty() {
+            self.due = self.due.into_iter().chain([until]).min();
+        }
+        doubted
+    }
+
     /// Gives every link its whole time again.
     pub(crate) fn forgive(&mut self, elapsed: Duration, silence: Duration) {
         for link in self.links.values_mut() {

@@ -41,6 +41,10 @@ use crate::{
     topology::{Topology, missing_company, seeks},
 };
 
+/// Time for links to be heard again after a wake, or when their peer connects anew: a radio that wakes up and a round trip,
+/// and short enough for the node to be back in the network within three seconds of its wake. A guess.
+const AWAKE: Duration = Duration::from_millis(1500);
+
 /// Addresses kept of one peer.
 const MAX_ADDRESSES: usize = 16;
 

@@ -120,3 +120,22 @@ fn who_wants_to_be_connected_does_not_wait_for_a_dial_beside_a_link() {
     assert_eq!(links.overdue(s(100)), [beside, dial]);
     assert_eq!(links.dialled(beside).map(|known| known.beside), Some(true));
 }
+
+#[test]
+fn who_connects_anew_puts_its_earlier_links_in_doubt() {
+    let mut links = links(&[OWN]);
+    let inbound = |links: &mut Links, id| {
+        let link = Link::new(peer(), OWN.parse().expect("an address"), Path::Direct, false, at(100));
+        links.connected(ConnectionId(id), link);
+    };
+    inbound(&mut links, 1);
+    inbound(&mut links, 2);
+    for id in [0, 1] {
+        links.ponged(ConnectionId(id), s(1), at(100), SILENCE);
+    }
+    inbound(&mut links, 3);
+    let doubted = links.doubt_earlier(&peer(), ConnectionId(3), s(103));
+    assert_eq!(doubted, [ConnectionId(1)], "0 is a link of our own, 2 was never heard");
+    assert_eq!(links.next_silence(), Some(s(103)));
+    assert_eq!(links.unheard(s(103)), [ConnectionId(1)]);
+}

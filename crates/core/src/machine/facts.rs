@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use super::{MAX_ADDRESSES, Machine};
+use super::{AWAKE, MAX_ADDRESSES, Machine};
 use crate::{
     address::{is_link_local, is_private, is_signalled, without_peer},
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
@@ -190,6 +190,11 @@ impl Machine {
         match before {
             None => self.outputs.push_back(Output::Event(Event::PeerConnected { peer, path, address })),
             Some(_) => self.path_may_differ(peer, before),
+        }
+        if dial.is_none() && self.config.role.is_relay() {
+            for earlier in self.links.doubt_earlier(&peer, connection, now.elapsed + AWAKE) {
+                self.outputs.push_back(Output::Ping { peer, connection: earlier });
+            }
         }
         let mut parts = self.parts(now);
         parts.ladder.connected(&mut parts.cx, &link);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Machine;
+use super::{AWAKE, Machine};
 use crate::{
     boundary::{OpId, Outcome, Output, RegistrationId},
     error::Error,
@@ -15,10 +15,6 @@ use crate::{
     publish::{Offer, OfferPatch},
     time::Now,
 };
-
-/// Time for links to be heard again after a wake: a radio that wakes up and a round trip, and short enough for the node to be
-/// back in the network within three seconds of its wake. A guess.
-const AWAKE: Duration = Duration::from_millis(1500);
 
 /// Age from which a dial that is under way at a wake is begun anew: it may have been lost in the sleep. Longer than a
 /// handshake over an ocean.
