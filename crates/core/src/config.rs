@@ -162,7 +162,7 @@ impl Config {
             link_silence: Duration::from_secs(if relay { 20 } else { 8 }),
             webrtc: false,
             relayed_only: false,
-            direct_attempt: Duration::from_secs(20),
+            direct_attempt: Duration::from_secs(25),
             direct_backoff: (Duration::from_secs(15), Duration::from_secs(600)),
             peer_connections: PeerConnections::default(),
             refresh: Duration::from_secs(300),

@@ -143,3 +143,6 @@ fn complete(address: &Multiaddr, peer: PeerId) -> Multiaddr {
     }
     address
 }
+
+#[cfg(test)]
+mod tests;

@@ -251,19 +251,24 @@ impl Links {
         self.due
     }
 
-    /// Wants every link that was heard before to be heard again within `patience`. Which they are; none while they are
-    /// doubted already.
-    pub(crate) fn doubt(&mut self, elapsed: Duration, patience: Duration) -> Vec<(PeerId, ConnectionId)> {
+    /// Wants links that were heard before, and are due before `trusted`, to be heard again within `patience`. All links that
+    /// were heard before, so that they can be pinged; none while they are doubted already.
+    pub(crate) fn doubt(
+        &mut self,
+        elapsed: Duration,
+        patience: Duration,
+        trusted: Duration,
+    ) -> Vec<(PeerId, ConnectionId)> {
         if self.doubted_until > elapsed {
             return Vec::new();
         }
         self.doubted_until = elapsed + patience;
         let mut doubted = Vec::new();
         for (id, link) in self.links.iter_mut().filter(|(_, link)| link.due.is_some() && !link.silent) {
-            link.due = Some(elapsed + patience);
+            link.due = link.due.map(|due| if due < trusted { elapsed + patience } else { due });
             doubted.push((link.peer, *id));
         }
-        self.due = self.due.map(|_| elapsed + patience);
+        self.due = self.links.values().filter(|link| !link.silent).filter_map(|link| link.due).min();
         doubted
     }
 

@@ -63,8 +63,8 @@ struct Candidate {
     /// Endpoints not dialled yet.
     endpoints: Vec<Multiaddr>,
     looked_up: bool,
-    /// Whether any of its addresses could be dialled from here.
-    dialled: bool,
+    /// Whether any of its addresses could be dialled from here; none if none are known.
+    dialled: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl Openings {
         peer: PeerId,
         endpoints: Vec<Multiaddr>,
     ) {
-        let candidate = Candidate { peer, sequence: 0, endpoints, looked_up: false, dialled: false };
+        let candidate = Candidate { peer, sequence: 0, endpoints, looked_up: false, dialled: None };
         let mut opening = Opening::new(name, VecDeque::from([candidate]));
         opening.since = cx.now.elapsed;
         self.openings.insert(op, opening);
@@ -173,7 +173,7 @@ impl Openings {
                 sequence: record.sequence,
                 endpoints: record.endpoints,
                 looked_up: false,
-                dialled: false,
+                dialled: None,
             })
             .collect();
         if opening.candidates.is_empty() && opening.failures.is_empty() {
@@ -358,10 +358,11 @@ impl Openings {
                 let endpoints = std::mem::take(&mut candidate.endpoints);
                 let (dials, relays) = dial_all(cx, peer, &endpoints, dht.table.peers().any(|known| known.peer == peer));
                 if !dials.is_empty() || !relays.is_empty() {
-                    candidate.dialled = true;
+                    candidate.dialled = Some(true);
                     opening.stage = Stage::Dialling { dials, relays };
                     return;
                 }
+                candidate.dialled.get_or_insert(false);
                 opening.failures.push(format!("{peer}: none of its addresses can be dialled from here"));
                 continue;
             }
@@ -375,12 +376,15 @@ impl Openings {
             let dialled = candidate.dialled;
             opening.next(cx.now.elapsed);
             cx.cache.providers.failed(peer, cx.now);
-            if !cx.links.is_connected(&peer) {
-                let said = opening.failures.last().map_or("nothing answers", String::as_str);
-                let why = match dialled {
-                    true => NotDirect::new("GONE", format!("no address leads to it any more: {said}")),
-                    false => NotDirect::new("NO_COMMON_RELAY", "none of its addresses can be dialled from here"),
-                };
+            let said = opening.failures.last().map_or("nothing answers", String::as_str);
+            let why = match dialled {
+                Some(true) => Some(NotDirect::new("GONE", format!("no address leads to it any more: {said}"))),
+                Some(false) => {
+                    Some(NotDirect::new("NO_COMMON_RELAY", "none of its addresses can be dialled from here"))
+                }
+                None => None,
+            };
+            if let Some(why) = why.filter(|_| !cx.links.is_connected(&peer)) {
                 self.unreached.retain(|(known, _)| *known != peer);
                 self.unreached.truncate(MAX_UNREACHED - 1);
                 self.unreached.push_front((peer, why));

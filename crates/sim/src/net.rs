@@ -59,6 +59,8 @@ pub struct Net {
     queue: Queue<Happening>,
     /// What is on its way through a silence.
     held: Vec<Happening>,
+    /// What waits for those who sleep.
+    slept: Vec<Happening>,
     /// How many may be held before those are forgotten that nobody waits for.
     held_limit: usize,
     nodes: Vec<Node>,
@@ -95,6 +97,7 @@ impl Net {
             now: Duration::ZERO,
             queue: Queue::new(),
             held: Vec::new(),
+            slept: Vec::new(),
             held_limit: HELD,
             nodes: Vec::new(),
             by_address: Names::default(),
@@ -190,6 +193,7 @@ impl Net {
             clock: Clock { started: self.now, skew_ms: 0 },
             hearing: Hearing::default(),
             lost: false,
+            asleep: false,
             passive: false,
             zone: 0,
             places: PLACES,
@@ -275,6 +279,7 @@ impl Net {
         self.now = at;
         match happening.hops() {
             Some(hops) if self.blocked(hops) => self.hold(happening),
+            _ if self.is_asleep(&happening) => self.slept.push(happening),
             _ => self.happen(happening),
         }
         true

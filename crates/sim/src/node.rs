@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) hearing: Hearing,
     /// It is gone without a word, and only starts again.
     pub(crate) lost: bool,
+    /// It is frozen: nothing happens to it, not even its own timers.
+    pub(crate) asleep: bool,
     /// It only answers DHT requests: its machine is told nothing else and asks nobody.
     pub(crate) passive: bool,
     /// Nodes in different zones do not hear each other.

@@ -418,6 +418,38 @@ fn offline_is_told_at_once_and_the_way_back_is_short() {
 }
 
 #[test]
+fn a_peer_that_cannot_be_reached_has_a_reason_as_well() {
+    let mut scene = scene(8);
+    let (alice, bob) = (scene.alice, scene.bob);
+    assert_eq!(scene.net.explain(bob, alice).not_direct, None, "nobody has tried");
+    let record = scene.net.find(bob, "chess").records.remove(0).record;
+    scene.net.kill(alice);
+    scene.net.run_for(1.s());
+    let order = scene.net.opening(bob, Target::Record(Box::new(record)));
+    scene.net.wait(order).expect_err("alice is gone");
+    assert_eq!(scene.why(bob, alice), "GONE");
+
+    // Bob can dial one relay alone, and alice is reached through the other.
+    let mut net = Net::new(9);
+    let near = net.relay();
+    let far = net.relay_knowing(&[near]);
+    let alice = net.client_with(&[near], |config| {
+        page(config);
+        config.reservations = 1;
+    });
+    let order = net.provide(alice, "chess");
+    net.wait(order).expect("a relay is there");
+    assert_eq!(net.reserved_at(alice), [near]);
+    let bob = net.client_with(&[far], |config| {
+        page(config);
+        config.can_dial = |address| address.to_string().starts_with("/ip4/10.0.0.2/");
+    });
+    net.join(bob).expect("a relay is there");
+    net.open(bob, "chess").expect_err("no relay leads from bob to alice");
+    assert_eq!(net.explain(bob, alice).not_direct.map(|why| why.code), Some("NO_COMMON_RELAY"));
+}
+
+#[test]
 fn a_sleeper_is_back_within_three_seconds_and_living_links_are_not_cut() {
     for seed in 0..10 {
         // The relays restart while bob sleeps, so that his links are dead without his knowing.
@@ -434,11 +466,28 @@ fn a_sleeper_is_back_within_three_seconds_and_living_links_are_not_cut() {
         let back = |net: &Net| net.is_ready(bob) && net.is_reachable(bob);
         assert!(scene.net.run_until(3.s(), back), "seed {seed}: {:?}", scene.net.machine(bob).status());
 
+        // He was frozen for up to an hour; whoever waited for him has given him up.
+        let mut scene = self::scene(seed);
+        let bob = scene.bob;
+        scene.open();
+        scene.wait_until_direct(2.s());
+        scene.net.fall_asleep(bob);
+        scene.net.run_for([5, 15, 60, 600, 3600][seed as usize % 5].s());
+        scene.net.wake_up(bob);
+        let back = |net: &Net| net.is_ready(bob) && net.is_reachable(bob);
+        assert!(scene.net.run_until(3.s(), back), "seed {seed}: {:?}", scene.net.machine(bob).status());
+        // A relay that was about to give him up may do so yet.
+        scene.net.run_for(5.s());
+        assert!(back(&scene.net), "seed {seed}: {:?}", scene.net.machine(bob).status());
+        scene.open();
+        scene.wait_until_direct(65.s());
+
         // Two of three are gone without a word.
         let mut scene = self::scene(seed);
         let bob = scene.bob;
         let gone = scene.net.reserved_at(bob);
         gone.iter().for_each(|relay| scene.net.lose(*relay));
+        scene.net.run_for(5.s());
         scene.net.wake(bob);
         let back = |net: &Net| net.is_ready(bob) && net.is_reachable(bob);
         assert!(scene.net.run_until(3.s(), back), "seed {seed}: {:?}", scene.net.machine(bob).status());

@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(10);
 const VALUABLE: Duration = Duration::from_secs(10);
 
 /// When the side that was dialled tries as well: the other one would have come to its end by then.
-const OTHERS_TURN: Duration = Duration::from_secs(25);
+const OTHERS_TURN: Duration = Duration::from_secs(30);
 
 /// Time for the first ping on a direct link to come back: several round trips around the world.
 const PROOF: Duration = Duration::from_secs(5);

@@ -47,14 +47,26 @@ fn a_doubted_link_has_less_time_and_a_living_one_is_not_lost() {
     let mut links = links(&[RELAYED, OWN, OWN]);
     links.ponged(ConnectionId(0), s(1), s(100), SILENCE);
     links.ponged(ConnectionId(1), s(1), s(100), SILENCE);
-    assert_eq!(links.doubt(s(103), s(2)), [(peer(), ConnectionId(0)), (peer(), ConnectionId(1))], "2 was never heard");
-    assert_eq!(links.doubt(s(104), s(2)), [], "not twice at a time");
+    let heard = [(peer(), ConnectionId(0)), (peer(), ConnectionId(1))];
+    assert_eq!(links.doubt(s(103), s(2), Duration::MAX), heard, "2 was never heard");
+    assert_eq!(links.doubt(s(104), s(2), Duration::MAX), [], "not twice at a time");
     assert_eq!(links.next_silence(), Some(s(105)));
     links.ponged(ConnectionId(1), s(1), s(104), SILENCE);
     assert_eq!(links.unheard(s(105)), [ConnectionId(0)]);
     links.silent(ConnectionId(0));
     assert_eq!(links.unheard(s(111)), []);
     assert_eq!(links.unheard(s(112)), [ConnectionId(1)], "it has its whole time again");
+}
+
+#[test]
+fn a_link_that_was_heard_a_moment_ago_is_not_doubted() {
+    let mut links = links(&[RELAYED, OWN]);
+    links.ponged(ConnectionId(0), s(1), s(100), SILENCE);
+    links.ponged(ConnectionId(1), s(1), s(95), SILENCE);
+    assert_eq!(links.doubt(s(101), s(1), s(105)).len(), 2, "both are asked");
+    assert_eq!(links.unheard(s(102)), [ConnectionId(1)]);
+    links.silent(ConnectionId(1));
+    assert_eq!(links.unheard(s(108)), [ConnectionId(0)], "in its own time");
 }
 
 #[test]

@@ -113,13 +113,15 @@ impl Machine {
     }
 
     /// The network came back or is another one, or the page woke up: everything that waits for its turn is tried at once, and
-    /// every link must show within a second and a half that it lives.
+    /// every link that was not heard a moment ago must show within a second and a half that it lives.
     pub fn wake(&mut self, now: Now) {
         let was_gone = std::mem::take(&mut self.offline);
         for dial in self.links.older(now.elapsed, STALE) {
             self.give_dial_up(dial, now);
         }
-        for (peer, connection) in self.links.doubt(now.elapsed, AWAKE) {
+        // Whoever only looks at another tab for a moment loses no link, however busy the page is at its return.
+        let trusted = if was_gone { Duration::MAX } else { now.elapsed + self.config.link_silence / 2 };
+        for (peer, connection) in self.links.doubt(now.elapsed, AWAKE, trusted) {
             self.outputs.push_back(Output::Ping { peer, connection });
         }
         self.join.retry_now(now.elapsed);

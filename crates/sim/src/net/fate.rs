@@ -1,10 +1,15 @@
 //! What befalls nodes and the ways between them.
 
+use std::time::Duration;
+
 use super::{HELD, Net};
 use crate::{
     node::{Fate, Hearing, Mind, NodeId},
     wire::{Happening, Hops},
 };
+
+/// How late a sleeper may be with its answers.
+const LATE: Duration = Duration::from_secs(1);
 
 impl Net {
     /// The node dies: its connections close at once, dials to it are refused.
@@ -97,6 +102,46 @@ impl Net {
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         self.trace.note(self.now, from, 7, &("is not heard by", to));
         self.cuts.insert((from, to));
+    }
+
+    /// The node is frozen, as a page in the background or a machine whose lid is closed: it hears and says nothing, and its
+    /// timers stand still.
+    pub fn fall_asleep(&mut self, id: NodeId) {
+        self.silence(id);
+        self.nodes[id.0].asleep = true;
+    }
+
+    /// The node goes on where it stopped, late for everything, and is told that it woke up.
+    pub fn wake_up(&mut self, id: NodeId) {
+        self.nodes[id.0].asleep = false;
+        self.unsilence(id);
+        let slept = std::mem::take(&mut self.slept);
+        for happening in slept {
+            // Its own timers come before the moment at which the application must have heard from it.
+            let delay = if matches!(happening, Happening::Overdue { .. }) { LATE } else { Duration::ZERO };
+            match self.is_asleep(&happening) {
+                true => self.slept.push(happening),
+                false => self.after(delay, happening),
+            }
+        }
+        self.wake(id);
+    }
+
+    /// Whether something would happen to a node that sleeps.
+    pub(super) fn is_asleep(&self, happening: &Happening) -> bool {
+        let of_attempt = |attempt| self.attempts.get(attempt).map(|known| known.node);
+        let node = match happening {
+            Happening::Timer { node, .. }
+            | Happening::Overdue { node, .. }
+            | Happening::Tell { node, .. }
+            | Happening::Fetch { node, .. }
+            | Happening::Ping { node, .. }
+            | Happening::PingDue { node, .. }
+            | Happening::Renew { node, .. } => Some(*node),
+            Happening::Arrive { to, .. } => Some(*to),
+            Happening::Step { attempt, .. } | Happening::GiveUp { attempt } => of_attempt(attempt),
+        };
+        node.is_some_and(|node| self.nodes[node.0].asleep)
     }
 
     /// Cuts the network: these nodes hear each other only, and everybody else does not hear them.
