@@ -14,6 +14,7 @@ mod http;
 mod metrics;
 mod relay;
 mod signals;
+mod stun;
 
 use std::{
     io::{self, IsTerminal},

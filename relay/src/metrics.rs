@@ -8,7 +8,7 @@ pub(crate) mod exposition;
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -17,6 +17,7 @@ use std::{
 use openred_core::find::Layer;
 
 use self::exposition::{Exposition, Kind};
+use crate::stun;
 
 /// Upper bounds of the latency histogram, in seconds: from a cached file to a stuck handler.
 const BOUNDS: [f64; 10] = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -72,6 +73,7 @@ pub(crate) struct Metrics {
     figures: Figures,
     started: SystemTime,
     websockets: AtomicU64,
+    stun: Arc<stun::Counters>,
     requests: Mutex<BTreeMap<String, Route>>,
 }
 
@@ -86,7 +88,18 @@ struct Route {
 impl Metrics {
     /// Counts from zero; `figures` asks the node.
     pub(crate) fn new(figures: Figures) -> Self {
-        Self { figures, started: SystemTime::now(), websockets: AtomicU64::new(0), requests: Mutex::default() }
+        Self {
+            figures,
+            started: SystemTime::now(),
+            websockets: AtomicU64::new(0),
+            stun: Arc::default(),
+            requests: Mutex::default(),
+        }
+    }
+
+    /// What the STUN server counts in.
+    pub(crate) fn stun(&self) -> Arc<stun::Counters> {
+        Arc::clone(&self.stun)
     }
 
     /// A request was answered. `route` is a pattern, one of a fixed number.
@@ -124,6 +137,11 @@ impl Metrics {
         }
         text.metric("openred_websocket_upgrades_total", Kind::Counter, "Connections that became WebSocket peers")
             .sample(&[], self.websockets.load(Ordering::Relaxed) as f64);
+        let mut stun =
+            text.metric("openred_stun_datagrams_total", Kind::Counter, "STUN datagrams by what became of them");
+        for (result, count) in self.stun.read() {
+            stun.sample(&[("result", result)], count as f64);
+        }
         self.http(&mut text);
         text.into_text()
     }

@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use self::{peering::NodePeering, ports::PortError};
 use crate::{
     assets,
-    config::relay::RelayConfig,
+    config::relay::{RelayConfig, Stun},
     data_dir::DataDir,
     failure::Failure,
     http::{
@@ -36,6 +36,7 @@ use crate::{
     },
     metrics::Metrics,
     signals::Signals,
+    stun,
 };
 
 /// How long `/readyz` refuses before connections close, so that whoever asks can send new peers elsewhere.
@@ -83,7 +84,10 @@ struct Relay {
     http_address: SocketAddr,
     metrics: Server,
     metrics_address: SocketAddr,
+    stun_address: Option<SocketAddr>,
     memory: Option<MemoryFile>,
+    /// Answers until the end.
+    _stun: Option<stun::Server>,
     /// Held until the end: it keeps other processes out.
     _data: DataDir,
 }
@@ -112,6 +116,14 @@ impl Relay {
             }
         };
 
+        let stun_socket = match config.stun {
+            Stun::Off => None,
+            Stun::At(address) => Some(ports::bind_stun(address, http_address).await?),
+            Stun::Beside => Some(ports::bind_stun_beside(http_address, config.http.port() != 0).await?),
+        };
+        let stun_address =
+            stun_socket.as_ref().map(|socket| socket.local_addr().expect("a bound socket has an address"));
+
         let limits = limits(&config);
         let (sender, incoming) = openred_node::incoming::channel();
         let websocket = ports::websocket(http_address);
@@ -130,7 +142,7 @@ impl Relay {
         })
         .await?;
 
-        let peering = Arc::new(NodePeering::new(node.clone(), sender));
+        let peering = Arc::new(NodePeering::new(node.clone(), sender, stun_address));
         let metrics = Arc::new(Metrics::new(peering::figures(node.clone())));
         let shared = Arc::new(Shared {
             about: About {
@@ -152,11 +164,23 @@ impl Relay {
             site: assets::site(),
             npm: assets::npm(),
         });
+        let stun = stun_socket.map(|socket| stun::Server::start(socket, metrics.stun()));
         // Peers may have been waiting in the backlog since the port was bound; the first answer must not be a refusal.
         shared.phase.set_ready();
         let http = Server::start(listener, http::app(Arc::clone(&shared)));
         let metrics = Server::start(metrics_listener, http::metrics_app(metrics));
-        Ok(Self { node, shared, http, http_address, metrics, metrics_address, memory: memory_file, _data: data })
+        Ok(Self {
+            node,
+            shared,
+            http,
+            http_address,
+            metrics,
+            metrics_address,
+            stun_address,
+            memory: memory_file,
+            _stun: stun,
+            _data: data,
+        })
     }
 
     /// Prints the ready line, and for people the same in a log line.
@@ -176,6 +200,7 @@ impl Relay {
             peer = %self.node.peer_id(),
             page = %format_args!("http://{}", reachable(self.http_address)),
             metrics = %format_args!("http://{}/metrics", reachable(self.metrics_address)),
+            stun = self.stun_address.map_or_else(|| "off".to_owned(), |address| address.to_string()),
             "the relay is ready"
         );
         if assets::site().is_empty() {

@@ -1,6 +1,6 @@
 /** Bad input through the npm package and the page: a clear, typed answer, nothing lost, nothing crashed. */
 import assert from 'node:assert/strict'
-import { story } from '../lib/story.mjs'
+import { EVERY_BROWSER, story } from '../lib/story.mjs'
 import { NETWORK_ERRORS } from '../lib/browser.mjs'
 import { refusedPort } from '../lib/ports.mjs'
 import { babblingWebSocket, silentServer } from '../lib/strangers.mjs'
@@ -57,7 +57,7 @@ story('relays that cannot be joined: the code says why, the message says which',
   }
   const mixed = await join(page, { relays: [refused, babbler.url, foreign.url, relay.url] })
   assert.equal(mixed.value, 'ready', `one good relay is enough: ${JSON.stringify(mixed)}`)
-}, { ms: 90_000 })
+}, { ms: 90_000, browsers: EVERY_BROWSER })
 
 story('malformed relay addresses are refused at once, with the address in the message', async (world) => {
   const relay = await world.relay()
@@ -143,7 +143,7 @@ story('bad names, offers over the limits and bad targets', async (world) => {
     return (await node.find('fine')).records.length
   })
   assert.equal(works, 1)
-})
+}, { browsers: EVERY_BROWSER })
 
 story('a provider that has gone: UNREACHABLE or NOT_FOUND, within the timeout', async (world) => {
   const [, b, c] = await world.threeRelays()

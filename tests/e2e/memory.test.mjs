@@ -1,6 +1,6 @@
 /** What a page remembers from visit to visit: it joins without the relays it is told of, and survives damaged storage. */
 import assert from 'node:assert/strict'
-import { story } from '../lib/story.mjs'
+import { EVERY_BROWSER, story } from '../lib/story.mjs'
 import { NETWORK_ERRORS } from '../lib/browser.mjs'
 import { refusedPort } from '../lib/ports.mjs'
 
@@ -45,7 +45,7 @@ story('a second visit joins and finds although every relay it is told of is gone
     return story.outcome(() => OpenRed.join({ relays, memory: 'none', timeout: 2_000 }))
   }, { module: c.module, relays: [nowhere] })
   assert.equal(stranger.code, 'NO_RELAY', 'without memory nobody is there')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('damaged memory is set aside with one warning, and replaced', async (world) => {
   const relay = await world.relay()
@@ -73,7 +73,7 @@ story('damaged memory is set aside with one warning, and replaced', async (world
     assert.deepEqual([healed.warm, healed.warnings], [true, []])
     await leave(page)
   }
-})
+}, { browsers: EVERY_BROWSER })
 
 story('a page whose storage is denied joins as if it was new', async (world) => {
   const relay = await world.relay()
@@ -87,7 +87,7 @@ story('a page whose storage is denied joins as if it was new', async (world) => 
   assert.deepEqual(joined.warnings.map(({ code }) => code), ['STORAGE'])
   assert.match(joined.warnings[0].message, /denied in this window/)
   await leave(page)
-})
+}, { browsers: EVERY_BROWSER })
 
 story('finds tell their layers; the cache answers at once; a directory answers over HTTP', async (world) => {
   const [a, b] = await world.threeRelays()

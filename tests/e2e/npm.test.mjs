@@ -1,7 +1,7 @@
 /** The npm contract, from a page with nothing in it on an origin that is no relay. */
 import assert from 'node:assert/strict'
 import { echoPair } from '../lib/echo.mjs'
-import { joinFrom, story } from '../lib/story.mjs'
+import { EVERY_BROWSER, joinFrom, story } from '../lib/story.mjs'
 
 story('the default relay is the one that served the module', async (world) => {
   const relay = await world.relay()
@@ -20,7 +20,7 @@ story('the default relay is the one that served the module', async (world) => {
   assert.ok(link.roles.includes('relay'), `roles are ${link.roles}`)
   assert.ok(link.address.includes('/ws'))
   assert.equal(typeof link.since, 'number')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('relays may be written as URL, multiaddr and host:port', async (world) => {
   const relay = await world.relay()
@@ -61,7 +61,7 @@ story('a record carries what was offered, and says which layer gave it', async (
   const own = await provider.evaluate(() => node.find('echo'))
   assert.equal(own.layer, 'own')
   assert.equal(own.records.length, 1)
-})
+}, { browsers: EVERY_BROWSER })
 
 story('one name, two providers: both are found, and each can be meant', async (world) => {
   const { guest, provider, c } = await echoPair(world)
@@ -113,7 +113,7 @@ story('an update is seen by others, a withdrawal too', async (world) => {
     const gone = await page.evaluate(() => node.find('library', { maxAge: 0 }))
     assert.deepEqual(gone.records, [], who)
   }
-})
+}, { browsers: EVERY_BROWSER })
 
 story('a name nobody offers: no record, and soon', async (world) => {
   const [, b] = await world.threeRelays()
@@ -153,7 +153,7 @@ story('a caller\'s AbortSignal ends every long call with ABORTED and its reason'
   assert.equal(still, 1)
   const offered = await guest.evaluate(async () => (await node.find('mine')).records.length)
   assert.equal(offered, 0, 'an aborted offer is no offer')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('events tell what happens, and end with the node', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -172,7 +172,7 @@ story('events tell what happens, and end with the node', async (world) => {
   })
   assert.ok(heard.some((event) => event.type === 'peer:connect' && event.peerId === peer), JSON.stringify(heard))
   assert.ok(heard.some((event) => event.type === 'record:found' && event.record.name === 'echo'), JSON.stringify(heard))
-})
+}, { browsers: EVERY_BROWSER })
 
 story('after close every call says CLOSED', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -209,7 +209,7 @@ story('after close every call says CLOSED', async (world) => {
   // The provider outlives its guest, and what the guest offered is gone.
   const left = await provider.evaluate(() => node.find('mine'))
   assert.deepEqual(left.records, [])
-})
+}, { browsers: EVERY_BROWSER })
 
 story('an identity can be exported, used again, and kept', async (world) => {
   const relay = await world.relay()
@@ -231,7 +231,7 @@ story('an identity can be exported, used again, and kept', async (world) => {
   assert.equal(await page.evaluate(() => node.peerId), first)
   await joinFrom(page, [relay])
   assert.notEqual(await page.evaluate(() => node.peerId), first, 'ephemeral is the default')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('figures of the node itself', async (world) => {
   const { guest } = await echoPair(world)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { echoPair } from '../lib/echo.mjs'
 import { arrivesWhole, serveSlowly, writeUntilItWaits } from '../lib/slow.mjs'
-import { story } from '../lib/story.mjs'
+import { EVERY_BROWSER, story } from '../lib/story.mjs'
 
 story('a megabyte comes back whole through half-closed streams', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -31,7 +31,7 @@ story('a megabyte comes back whole through half-closed streams', async (world) =
     return new TextDecoder().decode(await story.readAll(stream.readable))
   })
   assert.equal(answered, 'last words')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('a handler learns who calls; many streams run side by side', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -57,7 +57,7 @@ story('a reader who does not read makes the writer wait, and loses nothing', asy
   const { taken } = await writeUntilItWaits(guest, 32 * 1_048_576)
   assert.ok(taken < 8 * 1_048_576, `${taken} bytes were taken for a reader who does not read`)
   assert.ok(await arrivesWhole(provider, guest))
-}, { ms: 120_000 })
+}, { ms: 120_000, browsers: EVERY_BROWSER })
 
 story('an aborted stream ends on the other side with STREAM_RESET', async (world) => {
   const { guest, provider } = await echoPair(world)
@@ -102,7 +102,7 @@ story('an aborted stream ends on the other side with STREAM_RESET', async (world
     return Promise.all(globalThis.ends)
   })
   assert.equal(end.code, 'STREAM_RESET')
-})
+}, { browsers: EVERY_BROWSER })
 
 story('a handler that throws resets its stream and harms nothing else', async (world) => {
   const { guest, provider } = await echoPair(world)

@@ -1,9 +1,13 @@
 /** Pages that reach their relay by WebRTC-direct, as those on https do when a relay has no certificate. */
 import assert from 'node:assert/strict'
-import { story } from '../lib/story.mjs'
+import { ownAddress } from '../lib/ports.mjs'
+import { EVERY_BROWSER, story } from '../lib/story.mjs'
+
+/** Firefox sends no connection check to loopback, so the relay stands on another address of this machine, if it has one. */
+const HOST = ownAddress()
 
 story('two pages join by WebRTC-direct alone, and one serves the other', async (world) => {
-  const relay = await world.relay()
+  const relay = await world.relay({ http: `${HOST ?? '127.0.0.1'}:0` })
   const join = { relays: [relay.address('webrtc-direct')] }
   const [provider, asker] = [await world.member([relay], { join }), await world.member([relay], { join })]
   const relays = await asker.evaluate(() => node.peers().map(({ transport, path }) => ({ transport, path })))
@@ -23,7 +27,7 @@ story('two pages join by WebRTC-direct alone, and one serves the other', async (
     return await story.sha256(answer) === await story.sha256(bytes)
   })
   assert.equal(same, true)
-})
+}, { browsers: HOST === undefined ? ['chromium'] : EVERY_BROWSER })
 
 story('a relay that is reached by WebSocket costs no peer connection', async (world) => {
   const [a, b] = await world.threeRelays()

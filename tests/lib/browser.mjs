@@ -1,64 +1,90 @@
 /**
- * One headless Chromium per test file, and pages that fail their story on any uncaught error.
+ * One headless browser of a kind per test file, and pages that fail their story on any uncaught error.
  *
  * Each page has a browser context of its own, as two visitors have: own storage, own cache.
  */
-import { chromium as playwright } from 'playwright-core'
-import { chromium } from './workspace.mjs'
+import * as chromium from './chromium.mjs'
 
-/** Quiet flags that keep Chromium from looking for the world outside on a closed network. */
-export const FLAGS = [
-  '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'
-]
+export { FLAGS } from './chromium.mjs'
 
-let running
+/** For stories that are told in each. */
+export const EVERY_BROWSER = ['chromium', 'firefox']
 
-/** The browser of this process, started at the first call. */
-export function browser () {
-  running ??= playwright.launch({ executablePath: chromium(), args: FLAGS, headless: true })
-  return running
+/** Puppeteer takes a moment to load, so only who needs it waits. */
+const DRIVERS = { chromium: async () => chromium, firefox: () => import('./firefox.mjs') }
+
+/** The bound of waits that name none. */
+const PATIENCE_MS = 15_000
+
+const running = new Map()
+
+/** A browser of this process, started at the first call: `chromium` or `firefox`. */
+export function browser (kind = 'chromium') {
+  if (!running.has(kind)) running.set(kind, DRIVERS[kind]().then((driver) => driver.launch()))
+  return running.get(kind)
 }
 
-/** Ends the browser if there is one. */
+/** Ends the browsers if there are any. */
 export async function endBrowser () {
-  if (running === undefined) return
-  const ending = running
-  running = undefined
-  await (await ending).close()
+  const ending = [...running.values()]
+  running.clear()
+  await Promise.all(ending.map(async (browser) => (await browser).close()))
 }
 
 /**
- * What Chromium itself writes to the console when a socket or a fetch meets a dead relay; no script can prevent it.
+ * What browsers themselves write to the console when a socket or a fetch meets a dead relay; no script can prevent it.
  * Stories that kill relays tolerate it, others do not.
  */
-export const NETWORK_ERRORS = [/^WebSocket connection to '[^']*' failed/, /^Failed to load resource: net::ERR_/]
+export const NETWORK_ERRORS = [
+  /^WebSocket connection to '[^']*' failed/, /^Failed to load resource: net::ERR_/,
+  /^Firefox can’t establish a connection to the server at ws/, /^The connection to wss?:\S* was interrupted/
+]
+
+/**
+ * What a page of every browser can do, with the signatures of Playwright. Pages of Chromium can do more.
+ *
+ * @typedef {object} BrowserPage
+ * @property {(action: Function, argument?: unknown) => Promise<any>} evaluate
+ * @property {(condition: Function, argument?: unknown, options?: { timeout?: number, polling?: number }) => Promise<any>} waitForFunction
+ * @property {(url: string, options?: { waitUntil?: string }) => Promise<any>} goto
+ * @property {() => Promise<any>} reload
+ * @property {() => Promise<void>} bringToFront
+ * @property {() => string} url
+ * @property {(options: { path: string, fullPage?: boolean }) => Promise<any>} screenshot
+ * @property {() => object} context storage and cache are shared by the pages of one
+ * @property {() => Promise<void>} close ends the page, and leaves its context
+ * @property {() => Promise<void>} end ends the page, and its context if nobody gave it
+ * @property {string[]} troubles errors nobody expected
+ * @property {string[]} remarks everything on its console
+ * @property {RegExp[]} tolerated errors on the console that are none
+ * @property {boolean} [crashIsMeant] set by a story that has the page crash
+ */
 
 /**
  * Opens a page in a context of its own.
  *
  * @param {string} url
- * @param {{ tolerate?: RegExp[], viewport?: { width: number, height: number }, context?: import('playwright-core').BrowserContext, init?: Function }} [options]
+ * @param {{ browser?: 'chromium' | 'firefox', tolerate?: RegExp[], viewport?: { width: number, height: number }, context?: object, init?: Function }} [options]
+ *   `context`: that of another page; `init`: runs before the page's own scripts
+ * @returns {Promise<BrowserPage>}
  */
-export async function openPage (url, { tolerate = [], viewport = { width: 1280, height: 800 }, context, init } = {}) {
-  const own = context ?? await (await browser()).newContext({ viewport })
-  const page = await own.newPage()
-  page.troubles = []
-  page.remarks = []
-  page.tolerated = [...tolerate]
-  page.setDefaultTimeout(15_000)
-  page.on('pageerror', (error) => page.troubles.push(`uncaught: ${error.stack ?? error.message}`))
-  page.on('crash', () => page.troubles.push('the page crashed'))
-  page.on('console', (message) => {
-    const text = message.text()
-    page.remarks.push(`${message.type()}: ${text}`)
-    if (message.type() === 'error' && !page.tolerated.some((pattern) => pattern.test(text))) {
-      page.troubles.push(`console.error: ${text}`)
+export async function openPage (url, { browser: kind = 'chromium', tolerate = [], viewport = { width: 1280, height: 800 }, context, init } = {}) {
+  let page
+  const told = { troubles: [], remarks: [], tolerated: [...tolerate] }
+  const listeners = {
+    patience: PATIENCE_MS,
+    uncaught: (text) => told.troubles.push(`uncaught: ${text}`),
+    crashed: () => page.crashIsMeant || told.troubles.push('the page crashed'),
+    said (type, text) {
+      told.remarks.push(`${type}: ${text}`)
+      if (type === 'error' && !told.tolerated.some((pattern) => pattern.test(text))) told.troubles.push(`console.error: ${text}`)
     }
-  })
-  await page.addInitScript(tools)
-  if (init !== undefined) await page.addInitScript(init)
+  }
+  const scripts = init === undefined ? [tools] : [tools, init]
+  const driver = await DRIVERS[kind]()
+  page = await driver.newPage(await browser(kind), { viewport, context, scripts, listeners })
+  Object.assign(page, told)
   await page.goto(url, { waitUntil: 'load' })
-  page.end = () => (context === undefined ? own.close() : page.close())
   return page
 }
 

@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
 
 /** A port P such that TCP P, UDP P and UDP P + 1 are free on loopback: what a relay takes with `--http 127.0.0.1:P`. */
 export async function freeRelayPort () {
@@ -15,6 +16,12 @@ export async function freeRelayPort () {
     if (free) return port
   }
   throw new Error('no free pair of ports on loopback after 50 attempts')
+}
+
+/** An IPv4 address of this machine that is not loopback, if it has one. What is sent to it does not leave the machine. */
+export function ownAddress () {
+  const addresses = Object.values(networkInterfaces()).flat()
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address
 }
 
 /** A TCP port that refuses connections: it was free a moment ago and nobody listens on it. */

@@ -85,6 +85,9 @@ export class Relay {
 
   get running () { return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null }
 
+  /** Its process. */
+  get pid () { return this.#child.pid }
+
   /** The last lines of its log. */
   get log () { return this.#log.join('\n') }
 

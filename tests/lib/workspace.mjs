@@ -1,8 +1,8 @@
 /**
  * Where things are: the project, what was built of it, and where tests may write.
  *
- * Every place can be set from outside: `CARGO_TARGET_DIR`, `OPENRED_BIN`, `OPENRED_CHROMIUM`, `OPENRED_NPM_TARBALL`,
- * `OPENRED_REPORT`. Nothing here builds anything.
+ * Every place can be set from outside: `CARGO_TARGET_DIR`, `OPENRED_BIN`, `OPENRED_CHROMIUM`, `OPENRED_FIREFOX`,
+ * `OPENRED_NPM_TARBALL`, `OPENRED_REPORT`. Nothing here builds anything.
  */
 import { existsSync, mkdirSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -28,13 +28,20 @@ export function openredBinary () {
   return path
 }
 
-/** The browser's executable. */
+/** Chromium's executable. */
 export function chromium () {
-  const candidates = [process.env.OPENRED_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+  return executable('Chromium', 'OPENRED_CHROMIUM', ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'])
+}
+
+/** Firefox's executable. */
+export function firefox () {
+  return executable('Firefox', 'OPENRED_FIREFOX', ['/usr/bin/firefox-esr', '/usr/bin/firefox'])
+}
+
+function executable (name, variable, usual) {
+  const candidates = [process.env[variable], ...usual]
   const path = candidates.find((candidate) => candidate !== undefined && candidate !== '' && existsSync(candidate))
-  if (path === undefined) {
-    throw new Error('no Chromium found: install it or set OPENRED_CHROMIUM')
-  }
+  if (path === undefined) throw new Error(`no ${name} found: install it or set ${variable}`)
   return path
 }
 

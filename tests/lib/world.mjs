@@ -3,7 +3,8 @@
  * page met an uncaught error, and reports logs and pictures of a failure.
  */
 import { join } from 'node:path'
-import { openPage } from './browser.mjs'
+import { browser, openPage } from './browser.mjs'
+import { Proxy } from './proxy.mjs'
 import { Relay } from './relay.mjs'
 import { BLANK, serve } from './site.mjs'
 import { outputFolder, storyFile } from './workspace.mjs'
@@ -14,8 +15,10 @@ export class World {
   #sites = []
   #endings = []
 
-  constructor (title) {
+  /** @param {'chromium' | 'firefox'} [browser] whose pages open unless a visit names another */
+  constructor (title, browser = 'chromium') {
     this.title = title
+    this.browser = browser
   }
 
   /** Starts one relay. */
@@ -23,6 +26,21 @@ export class World {
     const relay = await Relay.start({ label: `relay ${String.fromCharCode(65 + this.relays.length)}`, ...options })
     this.relays.push(relay)
     return relay
+  }
+
+  /**
+   * A relay that is reached through a proxy, by WebSocket alone: `{ relay, proxy }`. The relay announces the proxy's address
+   * and is told to pages by it, so nothing goes past.
+   *
+   * @param {{ delayMs?: number }} road what the proxy does, see `Proxy.start`
+   */
+  async relayBehindProxy (road = {}, options = {}) {
+    const proxy = await Proxy.start(road)
+    this.atEnd(() => proxy.end())
+    const relay = await this.relay({ ...options, args: [...options.args ?? [], '--announce', proxy.address] })
+    proxy.lead(relay.http)
+    relay.url = proxy.url
+    return { relay, proxy }
   }
 
   /** Three relays A, B, C that know each other: B and C are told of A. */
@@ -41,14 +59,15 @@ export class World {
 
   /** Opens `url` as a new visitor. */
   async visit (url, options) {
-    const page = await openPage(url, options)
+    const page = await openPage(url, { browser: this.browser, ...options })
     this.pages.push(page)
     return page
   }
 
   /** A new visitor on a page with nothing in it, on an origin that is no relay. */
   async blankPage (options) {
-    this.blankSite ??= await this.site({ pages: { '/': BLANK } })
+    // What may not be stored is not put away whole either when the visitor leaves.
+    this.blankSite ??= await this.site({ pages: { '/': BLANK }, cache: true })
     return this.visit(this.blankSite.url, options)
   }
 
@@ -61,6 +80,13 @@ export class World {
     const page = await this.blankPage(options)
     await joinFrom(page, relays, join)
     return page
+  }
+
+  /** A browser profile: tabs opened in it share their storage and their locks. */
+  async profile (options = {}) {
+    const context = await (await browser()).newContext({ viewport: { width: 1280, height: 800 }, ...options })
+    this.atEnd(() => context.close())
+    return context
   }
 
   /** Has `action` run when the story ends. */

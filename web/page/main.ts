@@ -25,6 +25,9 @@ const AGAIN_MS = 5_000
 /** Codes at which trying again cannot help. */
 const HOPELESS = ['INVALID_OPTION', 'INVALID_ADDRESS', 'UNSUPPORTED', 'CRASHED']
 
+/** Warnings that this visit's identity is one of the moment. */
+const NOT_KEPT = ['LOCKS_MISSING', 'IDENTITY_NEWER']
+
 window.openred = { OpenRed, node: undefined }
 
 const joining = new JoiningView()
@@ -35,11 +38,6 @@ const find = new FindView({ node: joined, open: visit, offer: (name) => void off
 
 chat.onShow = (room) => history.replaceState(null, '', placeOf(room))
 addEventListener('hashchange', () => void follow())
-addEventListener('pagehide', () => void window.openred.node?.close())
-addEventListener('pageshow', ({ persisted }) => {
-  // The browser put the page away with its node closed.
-  if (persisted) location.reload()
-})
 
 void joined.then(async (node) => {
   const peers = new PeersView(node)
@@ -57,8 +55,10 @@ async function enter(): Promise<OpenRed> {
   let identity: JoinOptions['identity'] = query.get('identity') === 'ephemeral' ? 'ephemeral' : 'persistent'
   for (;;) {
     let kept = identity === 'persistent'
+    let remark = ''
     const onEvent = (event: NodeEvent): void => {
-      if (event.type === 'warning' && (event.code === 'IDENTITY_IN_USE' || event.code === 'LOCKS_MISSING')) kept = false
+      if (event.type === 'warning' && NOT_KEPT.includes(event.code)) kept = false
+      if (event.type === 'warning' && event.code.startsWith('IDENTITY_')) remark = event.message
       joining.see(event)
       logEvent(event)
       if (event.type === 'status' && event.state === 'crashed') crashed(event.reason)
@@ -70,7 +70,7 @@ async function enter(): Promise<OpenRed> {
       const node = await OpenRed.join(options)
       joining.joined()
       clearError(byId('join-error'))
-      showYou(node, kept)
+      showYou(node, kept, remark)
       window.openred.node = node
       return node
     } catch (error) {

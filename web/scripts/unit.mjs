@@ -15,9 +15,9 @@ const fake = join(web, 'test', 'fake', 'openred.mjs')
 rmSync(out, { recursive: true, force: true })
 const build = await rolldown({
   input: {
-    ...Object.fromEntries(['index', 'fetch', 'identity', 'memory', 'relays'].map((name) => [name, join(web, 'src', `${name}.ts`)])),
+    ...Object.fromEntries(['index', 'fetch', 'identity', 'join', 'life', 'memory', 'relays'].map((name) => [name, join(web, 'src', `${name}.ts`)])),
     names: join(web, 'page', 'names.ts'),
-    wire: join(web, 'page', 'chat', 'wire.ts'),
+    ...Object.fromEntries(['hosted', 'visited', 'wire'].map((name) => [name, join(web, 'page', 'chat', `${name}.ts`)])),
     fake,
   },
   platform: 'neutral',

@@ -21,6 +21,8 @@ export interface RawOptions {
   relayedOnly: boolean
 }
 
+export type RawStats = Omit<Stats, 'warm'>
+
 export type RawOffer = OfferPatch & { name: string }
 
 export type RawTarget = { target: string } | { peer: string; name: string } | { record: ServiceRecord }
@@ -52,15 +54,18 @@ export interface RawNode {
   open(op: number, target: RawTarget, timeoutMs: number): Promise<RawStream>
   nextEvent(): Promise<NodeEvent | undefined>
   peers(): PeerInfo[]
-  stats(): Omit<Stats, 'warm'>
+  stats(): RawStats
   /** Of a peer, or of the latest find of a service. */
-  explain(target: string): Explanation
+  explain(target: string): Explanation | Promise<Explanation>
   /** Tries at once whatever waits for its turn, and makes sure that links live. */
   wake(): Promise<void>
   /** The browser has no network; the node is offline until `wake`. */
   networkGone(): Promise<void>
   cancel(op: number): void
+  /** Takes all offers back and stops. */
   close(): Promise<void>
+  /** Stops at once, connections included, and takes nothing back: another node goes on as this peer. */
+  abandon(): void
 }
 
 export interface Binding {
@@ -74,4 +79,8 @@ export interface Binding {
     remember: (memory: Uint8Array) => void,
   ) => RawNode
   generateIdentity(): Uint8Array
+  /** Throws `INVALID_OPTION` if the bytes are no identity. */
+  peerIdOf(identity: Uint8Array): string
+  /** Throws `INVALID_NAME` if a service cannot have this name. */
+  checkName(name: string): void
 }

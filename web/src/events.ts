@@ -1,5 +1,5 @@
 /**
- * One stream of events from the wasm node, fanned out to any number of readers.
+ * One stream of events from the node, fanned out to any number of readers.
  *
  * Each reader has its own bounded queue. When it is full the oldest event goes, and the reader is told how many it
  * missed before it gets the next one; a slow reader never holds back the others.
@@ -19,15 +19,6 @@ export class EventHub {
 
   constructor(listener?: (event: NodeEvent) => void) {
     this.#listener = listener
-  }
-
-  /** Passes on what `next` gives until it gives undefined or fails. */
-  async pump(next: () => Promise<NodeEvent | undefined>): Promise<void> {
-    for (;;) {
-      const event = await next().catch(() => undefined)
-      if (event === undefined) return
-      this.emit(event)
-    }
   }
 
   emit(event: NodeEvent): void {

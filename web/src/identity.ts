@@ -1,101 +1,126 @@
 /**
  * Who the node is.
  *
- * A persistent identity lives in IndexedDB, one for an origin. Two nodes must never run one identity, so a tab holds a
- * Web Lock while it uses it; a tab that does not get the lock runs under an identity of the moment and says so. Where
- * Web Locks are missing (pages that are not secure contexts) every tab does that. Where storage is denied (private
- * windows of some browsers, blocked cookies) joining fails with `STORAGE`: the caller asked to be somebody in particular.
+ * A persistent identity lives in IndexedDB, one for an origin. Two nodes must never run one identity, so where it is known who
+ * else might, the tabs of the origin share one node (`tabs/`). That needs Web Locks and BroadcastChannel: where they are
+ * missing (pages that are not secure contexts) a tab that wants the kept identity gets one of the moment, and a warning.
+ *
+ * What is kept is `{ version: 2, identity, since }`; version 1 was the bare bytes. What cannot be read is set aside in the same
+ * store, never overwritten; what a newer version of this package has kept is left as it is. Where storage is denied (private
+ * windows of some browsers, blocked cookies), full or silent, joining fails with `STORAGE`: the caller asked to be somebody
+ * in particular.
  */
 
+import type { Binding } from './binding.js'
 import { OpenRedError } from './errors.js'
-import { read, write, type Place } from './storage.js'
+import { change, read, within, type Place, type Put } from './storage.js'
 
 const PLACE: Place = { database: 'openred', store: 'identity', key: 'default' }
-const LOCK = 'openred:identity'
 
-/** A page that is being reloaded gives its lock back within this time; another tab does not. A guess. */
-const LOCK_PATIENCE_MS = 300
+/** How what is kept is written. */
+const VERSION = 2
+
+/** Storage answers within some ms. Longer than that something holds it up that does not end by itself; a guess. */
+const PATIENCE_MS = 5_000
+
+export interface Warning {
+  code: string
+  message: string
+}
 
 export interface Identity {
   bytes: Uint8Array
-  /** Whether it came out of this browser's storage. */
-  stored: boolean
-  /** Why it is not the one that was asked for. */
-  warning?: { code: string; message: string }
-  /** Lets another tab run it. */
-  release(): void
+  peerId: string
+  /** Whether other tabs may mean the same node. */
+  shared: boolean
+  /** What about it is not as it was asked for. */
+  warning?: Warning
 }
 
-/** What of the platform a persistent identity needs; tests hand in their own. */
+/** What of the platform identities need; tests hand in their own. */
 export interface IdentityPlatform {
   indexedDB?: IDBFactory | undefined
-  locks?: LockManager | undefined
+  /** Whether tabs can agree on who runs a node. */
+  canShare: boolean
 }
 
+type Makers = Pick<Binding, 'generateIdentity' | 'peerIdOf'>
+
+/** Gives the identity that was chosen, or one of the moment with a warning. Rejects with `STORAGE` or `INVALID_OPTION`. */
 export async function takeIdentity(
   choice: 'ephemeral' | 'persistent' | Uint8Array,
-  generate: () => Promise<Uint8Array>,
-  platform: IdentityPlatform = browserPlatform(),
+  makers: Promise<Makers>,
+  platform: IdentityPlatform,
 ): Promise<Identity> {
-  if (choice instanceof Uint8Array) return { bytes: choice.slice(), stored: false, release() {} }
-  if (choice === 'ephemeral') return { bytes: await generate(), stored: false, release() {} }
-  if (!platform.locks) {
-    return momentary(generate, 'LOCKS_MISSING', 'this page is not a secure context, so the kept identity cannot be locked')
-  }
-  const release = await lock(platform.locks)
-  if (!release) return momentary(generate, 'IDENTITY_IN_USE', 'another tab runs the kept identity')
+  if (choice === 'persistent' && platform.canShare) return kept(platform.indexedDB, makers)
+  const { generateIdentity, peerIdOf } = await makers
+  if (choice instanceof Uint8Array) return { bytes: choice.slice(), peerId: peerIdOf(choice), shared: platform.canShare }
+  const bytes = generateIdentity()
+  const momentary = { bytes, peerId: peerIdOf(bytes), shared: false }
+  if (choice === 'ephemeral') return momentary
+  return { ...momentary, warning: ofTheMoment('LOCKS_MISSING', 'this page is not a secure context, so its tabs cannot agree on who runs the kept identity') }
+}
+
+async function kept(factory: IDBFactory | undefined, making: Promise<Makers>): Promise<Identity> {
+  if (!factory) throw denied(new Error('this platform has no IndexedDB'))
   try {
-    return { bytes: await keptIdentity(platform.indexedDB, generate), stored: true, release }
+    const reading = within(PATIENCE_MS, read(factory, PLACE))
+    const [makers, first] = await Promise.all([making, reading])
+    const known = understand(first, makers)
+    if ('peerId' in known) return { ...known, shared: true }
+    const step = (value: unknown, put: Put): Identity => replace(value, put, makers)
+    return await within(PATIENCE_MS, change(factory, PLACE, step))
   } catch (thrown) {
-    release()
-    throw thrown
+    throw thrown instanceof OpenRedError ? thrown : denied(thrown)
   }
 }
 
-async function momentary(generate: () => Promise<Uint8Array>, code: string, why: string): Promise<Identity> {
-  const warning = { code, message: `${why}; this tab runs under an identity of the moment` }
-  return { bytes: await generate(), stored: false, warning, release() {} }
-}
-
-function browserPlatform(): IdentityPlatform {
-  return {
-    indexedDB: (globalThis as { indexedDB?: IDBFactory }).indexedDB,
-    locks: (globalThis as { navigator?: { locks?: LockManager } }).navigator?.locks,
+/** Puts a new identity in the place of what is no identity, unless another tab was first. */
+function replace(value: unknown, put: Put, makers: Makers): Identity {
+  const known = understand(value, makers)
+  if ('peerId' in known) return { ...known, shared: true }
+  const bytes = makers.generateIdentity()
+  const identity = { bytes, peerId: makers.peerIdOf(bytes) }
+  if (known.trouble === 'newer') {
+    const why = 'a newer version of this package has kept an identity here'
+    return { ...identity, shared: false, warning: ofTheMoment('IDENTITY_NEWER', why) }
   }
+  const since = Date.now()
+  put({ version: VERSION, identity: bytes, since })
+  if (known.trouble === 'none') return { ...identity, shared: true }
+  const aside = `${PLACE.key} damaged ${since}`
+  put(value, aside)
+  const message = `what was kept as identity is damaged (${known.why}); it is set aside under "${aside}", and a new one is kept`
+  return { ...identity, shared: true, warning: { code: 'IDENTITY_DAMAGED', message } }
 }
 
-/** Gives the function that releases the lock, or undefined when somebody else holds it. */
-function lock(locks: LockManager): Promise<(() => void) | undefined> {
-  return new Promise((resolve, reject) => {
-    const patience = new AbortController()
-    const timer = setTimeout(() => patience.abort(), LOCK_PATIENCE_MS)
-    const held = (): Promise<void> => {
-      clearTimeout(timer)
-      return new Promise((release) => resolve(release))
-    }
-    locks.request(LOCK, { signal: patience.signal }, held).catch((thrown: unknown) => {
-      clearTimeout(timer)
-      if (patience.signal.aborted) resolve(undefined)
-      else reject(storage('the lock of the kept identity', thrown))
-    })
-  })
-}
+type Understood = { bytes: Uint8Array; peerId: string } | { trouble: 'none' } | { trouble: 'newer' } | { trouble: 'damaged'; why: string }
 
-async function keptIdentity(factory: IDBFactory | undefined, generate: () => Promise<Uint8Array>): Promise<Uint8Array> {
-  if (!factory) throw storage('IndexedDB', new Error('this platform has none'))
+function understand(value: unknown, { peerIdOf }: Makers): Understood {
+  if (value === undefined) return { trouble: 'none' }
+  const { version, identity } = value instanceof Uint8Array ? { version: 1, identity: value } : fields(value)
+  if (typeof version === 'number' && version > VERSION) return { trouble: 'newer' }
+  if (!(identity instanceof Uint8Array)) return { trouble: 'damaged', why: 'it has no bytes' }
   try {
-    const kept = await read(factory, PLACE)
-    if (kept instanceof Uint8Array) return kept
-    const bytes = await generate()
-    await write(factory, PLACE, bytes)
-    return bytes
+    return { bytes: identity, peerId: peerIdOf(identity) }
   } catch (thrown) {
-    if (thrown instanceof OpenRedError) throw thrown
-    throw storage('IndexedDB', thrown)
+    return { trouble: 'damaged', why: reasonOf(thrown) }
   }
 }
 
-function storage(what: string, cause: unknown): OpenRedError {
-  const text = cause instanceof Error ? cause.message : String(cause)
-  return new OpenRedError('STORAGE', `${what} cannot be used: ${text}; join with identity 'ephemeral' or hand in its bytes`, { cause })
+function fields(value: unknown): { version?: unknown; identity?: unknown } {
+  return typeof value === 'object' && value !== null ? value : {}
+}
+
+function ofTheMoment(code: string, why: string): Warning {
+  return { code, message: `${why}; this tab runs under an identity of the moment` }
+}
+
+function denied(cause: unknown): OpenRedError {
+  const message = `the kept identity cannot be used, since storage fails: ${reasonOf(cause)}; join with identity 'ephemeral' or hand in its bytes`
+  return new OpenRedError('STORAGE', message, { cause })
+}
+
+function reasonOf(thrown: unknown): string {
+  return typeof thrown === 'object' && thrown !== null && 'message' in thrown ? String(thrown.message) : String(thrown)
 }

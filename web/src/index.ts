@@ -31,6 +31,7 @@ export type {
   ServiceStream,
   Stats,
   Status,
+  TabRole,
   Target,
   Verdict,
 } from './types.js'

@@ -1,39 +1,37 @@
 /**
- * From options to a node that is in the network: code, identity and relays are got side by side, then the wasm node
- * joins. Whatever fails, everything started is stopped again.
+ * From options to a node that is in the network: code, identity, memory and relays are got side by side, then this tab gets its
+ * node, which joins. Whatever fails, everything started is stopped again.
  */
 
-import type { Binding, RawNode, RawOptions } from './binding.js'
+import type { Binding, RawOptions } from './binding.js'
 import { Calls } from './calls.js'
 import { OpenRedError } from './errors.js'
 import { EventHub } from './events.js'
 import { aborted, asOpenRedError, crashed } from './failures.js'
-import { fetchBytes } from './fetch.js'
 import { takeIdentity, type Identity } from './identity.js'
-import { openMemory, type Memory } from './memory.js'
+import type { LastingNode } from './lasting/node.js'
+import { DEFAULT_NETWORK, openMemory } from './memory.js'
 import { checkJoin, type CheckedJoin } from './options.js'
+import { browserPlatform, type Platform } from './platform.js'
 import { bindingCrashed, loadBinding, onBindingCrash } from './raw.js'
 import { defaultRelays, isPublic, isSecure, pageUrl } from './relays.js'
+import { Tab } from './tab.js'
 import { JoinTimings } from './timings.js'
-import type { JoinOptions } from './types.js'
-import { onReturn } from './wake.js'
+import type { JoinOptions, NodeEvent } from './types.js'
 
 /** A node that has joined, and what runs for it. */
 export interface Joined {
-  raw: RawNode
+  raw: LastingNode
   calls: Calls
   events: EventHub
-  /** What is kept for the next visit. */
-  memory: Memory
-  /** Whether the node began with what an earlier visit had left. */
-  warm: boolean
+  tab: Tab
   /** Resolves if the wasm code crashes; nothing of it answers from then on. */
   lost: Promise<void>
-  /** Gives back what was taken outside the wasm node. */
+  /** Stops watching for a crash. */
   release(): void
 }
 
-export async function join(options: JoinOptions): Promise<Joined> {
+export async function join(options: JoinOptions, platform: Platform = browserPlatform()): Promise<Joined> {
   const checked = checkJoin(options)
   if (checked.signal?.aborted) throw aborted(checked.signal)
   if (typeof WebSocket === 'undefined') {
@@ -45,31 +43,27 @@ export async function join(options: JoinOptions): Promise<Joined> {
     checked.onEvent?.(event)
   })
   const deadline = performance.now() + checked.timeout
-  const { binding, identity, relays, memory } = await prepare(checked, events, timings)
-  let joining: Joined | undefined
+  const prepared = await prepare(checked, platform, events, timings)
+  const joining = start(prepared, checked, platform, events)
   try {
-    joining = start(binding, identity, memory, rawOptions(checked, identity, relays, memory), events)
-    if (identity.warning) events.emit({ type: 'warning', ...identity.warning })
-    if (memory.warning) events.emit({ type: 'warning', ...memory.warning })
     const { raw, calls } = joining
     await calls.run((op) => raw.ready(op, Math.max(1, Math.round(deadline - performance.now()))), { signal: checked.signal })
     return joining
   } catch (thrown) {
     const error = asOpenRedError(thrown)
-    if (joining) await stop(joining, error)
-    else identity.release()
+    await stop(joining, error)
     throw error
   }
 }
 
 /** Ends a node: calls pending or to come fail with `error`, its events end. */
-export async function stop({ raw, calls, events, memory, lost, release }: Joined, error: OpenRedError): Promise<void> {
+export async function stop({ raw, calls, events, tab, lost, release }: Joined, error: OpenRedError): Promise<void> {
   const entered = calls.ended === undefined
   calls.end(error)
   events.end({ type: 'status', state: 'closed' })
   // The wasm side of a crashed node must not be entered again.
   if (entered) await Promise.race([raw.close().catch(() => {}), lost])
-  await memory.settled()
+  await tab.settled()
   release()
 }
 
@@ -77,18 +71,19 @@ interface Prepared {
   binding: Binding
   identity: Identity
   relays: string[]
-  memory: Memory
+  remembered: ReturnType<typeof openMemory>
 }
 
-/** Rejects at the caller's signal or at the timeout; an identity that comes later is given back. */
-function prepare(checked: CheckedJoin, events: EventHub, timings: JoinTimings): Promise<Prepared> {
+/** Rejects at the caller's signal or at the timeout. */
+function prepare(checked: CheckedJoin, platform: Platform, events: EventHub, timings: JoinTimings): Promise<Prepared> {
   return new Promise((resolve, reject) => {
     let settled = false
     const loading = loadBinding(checked.wasm).then((binding) => {
       if (!settled) events.emit({ type: 'join', step: 'loaded', relay: '' })
       return binding
     })
-    const taking = takeIdentity(checked.identity, async () => (await loading).generateIdentity()).then((identity) => {
+    const identityPlatform = { indexedDB: platform.indexedDB, canShare: platform.share !== undefined }
+    const taking = takeIdentity(checked.identity, loading, identityPlatform).then((identity) => {
       if (!settled) timings.measure('openred:identity')
       return identity
     })
@@ -99,27 +94,44 @@ function prepare(checked: CheckedJoin, events: EventHub, timings: JoinTimings): 
       checked.signal?.removeEventListener('abort', onAbort)
       action()
     }
-    const fail = (thrown: unknown): void =>
-      settle(() => {
-        taking.then((identity) => identity.release(), () => {})
-        reject(asOpenRedError(thrown))
-      })
+    const fail = (thrown: unknown): void => settle(() => reject(asOpenRedError(thrown)))
     const onAbort = (): void => fail(aborted(checked.signal!))
     checked.signal?.addEventListener('abort', onAbort)
     const timer = setTimeout(
       () => fail(new OpenRedError('TIMEOUT', `the node's code and identity were not there within ${checked.timeout} ms`)),
       checked.timeout,
     )
-    const remembering = openMemory(checked.memory, checked.network, (warning) => events.emit({ type: 'warning', ...warning }))
+    const remembered = openMemory(checked.memory, checked.network, (warning) => events.emit({ type: 'warning', ...warning }))
     const finding = checked.relays ?? defaultRelays(import.meta.url, pageUrl())
-    Promise.all([loading, taking, finding, remembering]).then(
-      ([binding, identity, relays, memory]) => settle(() => resolve({ binding, identity, relays, memory })),
+    Promise.all([loading, taking, finding]).then(
+      ([binding, identity, relays]) => settle(() => resolve({ binding, identity, relays, remembered })),
       fail,
     )
   })
 }
 
-function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[], memory: Memory): RawOptions {
+function start({ binding, identity, relays, remembered }: Prepared, checked: CheckedJoin, platform: Platform, events: EventHub): Joined {
+  const { memory, network = DEFAULT_NETWORK } = checked
+  const tell = (event: NodeEvent): void => events.emit(event)
+  const options = rawOptions(checked, identity, relays)
+  const tab = new Tab({ binding, identity, options, network, memory, remembered, platform: platform.share, tell })
+  const raw = tab.node
+  const calls = new Calls((op) => raw.cancel(op), (trap) => bindingCrashed(trap.message))
+  let release = (): void => {}
+  const lost = new Promise<void>((resolve) => {
+    release = onBindingCrash((message) => {
+      const error = crashed(message)
+      tab.crashed(error)
+      calls.end(error)
+      events.end({ type: 'status', state: 'crashed', reason: error.message }, error)
+      resolve()
+    })
+  })
+  if (identity.warning) tell({ type: 'warning', ...identity.warning })
+  return { raw, calls, events, tab, lost, release }
+}
+
+function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[]): RawOptions {
   const page = pageUrl()
   const lists = checked.relayLists
   const options: RawOptions = {
@@ -131,40 +143,5 @@ function rawOptions(checked: CheckedJoin, identity: Identity, relays: string[], 
     relayedOnly: checked.paths === 'relayed',
   }
   if (checked.network !== undefined) options.network = checked.network
-  if (memory.bytes !== undefined) options.memory = memory.bytes
   return options
-}
-
-function start(binding: Binding, identity: Identity, memory: Memory, options: RawOptions, events: EventHub): Joined {
-  const raw = construct(binding, identity, options, (bytes) => memory.keep(bytes))
-  const calls = new Calls((op) => raw.cancel(op), (trap) => bindingCrashed(trap.message))
-  let unwatch = (): void => {}
-  const lost = new Promise<void>((resolve) => {
-    unwatch = onBindingCrash((message) => {
-      const error = crashed(message)
-      calls.end(error)
-      events.end({ type: 'status', state: 'crashed', reason: error.message }, error)
-      resolve()
-    })
-  })
-  void events.pump(() => calls.run(() => raw.nextEvent()))
-  const stay = onReturn(() => void calls.run(() => raw.wake()).catch(() => {}))
-  const release = (): void => {
-    stay()
-    unwatch()
-    identity.release()
-  }
-  const warm = memory.bytes !== undefined
-  return { raw, calls, events, memory, warm, lost, release }
-}
-
-function construct(binding: Binding, identity: Identity, options: RawOptions, remember: (memory: Uint8Array) => void): RawNode {
-  try {
-    return new binding.RawNode(options, fetchBytes, remember)
-  } catch (thrown) {
-    const error = asOpenRedError(thrown)
-    if (!identity.stored || error.code !== 'INVALID_OPTION') throw error
-    const message = "what this browser keeps as identity is damaged; delete the database 'openred' or join with identity 'ephemeral'"
-    throw new OpenRedError('STORAGE', message, { cause: error })
-  }
 }

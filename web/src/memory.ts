@@ -7,12 +7,12 @@
  * one `warning`. What the bytes mean, and whether they are sound, only the node itself knows.
  */
 
-import { read, write, type Place } from './storage.js'
+import { read, within, write, type Place } from './storage.js'
 
 const place = (network: string): Place => ({ database: 'openred-memory', store: 'memory', key: network })
 
 /** The network that a node joins when it is told none. */
-const DEFAULT_NETWORK = 'main'
+export const DEFAULT_NETWORK = 'main'
 
 /** Storage answers within some ms. A browser that is busy with something else must not hold up joining; a guess. */
 const PATIENCE_MS = 1_000
@@ -98,14 +98,6 @@ class Kept implements Memory {
     }
     this.#writing = undefined
   }
-}
-
-function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout>
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`storage did not answer within ${ms} ms`)), ms)
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
 function warning(what: string, cause: unknown, consequence?: string): Warning {

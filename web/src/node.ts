@@ -1,6 +1,6 @@
 /** A node of the network, as callers see it. */
 
-import type { RawNode } from './binding.js'
+import type { LastingNode } from './lasting/node.js'
 import type { Calls } from './calls.js'
 import { asyncDispose } from './dispose.js'
 import { OpenRedError } from './errors.js'
@@ -27,6 +27,7 @@ import type {
   ServiceStream,
   Stats,
   Status,
+  TabRole,
   Target,
 } from './types.js'
 
@@ -34,7 +35,7 @@ export class OpenRed {
   /** This node's identity, base58. Stays readable after `close()`. */
   readonly peerId: string
   readonly #joined: Joined
-  readonly #raw: RawNode
+  readonly #raw: LastingNode
   readonly #calls: Calls
   readonly #events: EventHub
   #closing: Promise<void> | undefined
@@ -61,6 +62,16 @@ export class OpenRed {
     const { ended } = this.#calls
     if (ended) return { state: 'crashed', reason: ended.message }
     return this.#calls.now(() => this.#raw.status())
+  }
+
+  /**
+   * Whether this tab runs the node: `'alone'`, `'leading'` (other tabs use it too, as soon as there are any) or `'following'`
+   * (it uses that of another tab). When the leading tab goes, another one takes over: offers and handlers of the tabs that
+   * remain stand again, calls without an answer are made again, streams end with `STREAM_RESET`; `status` is `joining`
+   * meanwhile. The event `tab` tells of changes.
+   */
+  get tab(): TabRole {
+    return this.#raw.role
   }
 
   /** The identity with its secret key, for `join({ identity })`. Who has these bytes is this node. */
@@ -91,7 +102,8 @@ export class OpenRed {
 
   /**
    * Serves streams that others open under `name`. Others find the name only once it is offered with `provide`.
-   * A handler that throws costs its own stream, and is told as a `warning` event with code `HANDLER_FAILED`.
+   * A handler that throws costs its own stream, and is told as a `warning` event with code `HANDLER_FAILED`. Of several tabs
+   * that serve a name with one node, the one that began last gets the streams; when it goes, the one before does again.
    */
   handle(name: string, handler: ServiceHandler): HandlerRegistration {
     const served = checkName(name)
@@ -136,7 +148,7 @@ export class OpenRed {
 
   /** Counters since the node was made. */
   stats(): Stats {
-    return { ...this.#calls.now(() => this.#raw.stats()), warm: this.#joined.warm }
+    return { ...this.#calls.now(() => this.#raw.stats()), warm: this.#raw.warm }
   }
 
   /**
@@ -145,7 +157,7 @@ export class OpenRed {
    */
   async explain(target: string): Promise<Explanation> {
     if (typeof target !== 'string') throw new OpenRedError('INVALID_OPTION', 'what to explain must be a string: a peer id or a service name')
-    return this.#calls.now(() => this.#raw.explain(target))
+    return this.#calls.run(() => this.#raw.explain(target))
   }
 
   /**

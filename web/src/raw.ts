@@ -5,13 +5,13 @@
  * joining fails with `CRASHED` until the page is loaded anew.
  */
 
-import init, { RawNode, generateIdentity, onCrash } from '../pkg/openred.js'
+import init, { RawNode, checkName, generateIdentity, onCrash, peerIdOf } from '../pkg/openred.js'
 import type { Binding } from './binding.js'
 import { OpenRedError } from './errors.js'
 import { crashed } from './failures.js'
 import type { JoinOptions } from './types.js'
 
-const binding: Binding = { RawNode, generateIdentity }
+const binding: Binding = { RawNode, generateIdentity, peerIdOf, checkName }
 const watchers = new Set<(message: string) => void>()
 let loading: Promise<Binding> | undefined
 let crash: string | undefined

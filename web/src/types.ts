@@ -4,11 +4,17 @@
  * milliseconds since the epoch, durations are milliseconds, bytes are `Uint8Array`.
  */
 
-/** Where a node stands. `reason` says why it is offline or crashed. */
+/**
+ * Where a node stands. `reason` says why it is offline or crashed, or why it joins again. It comes back by itself from all but
+ * `crashed` and `closed`: after sleep, after the network, and when the tab that ran the node has gone.
+ */
 export interface Status {
   state: 'joining' | 'ready' | 'offline' | 'crashed' | 'closed'
   reason?: string
 }
+
+/** Whether a tab runs its node for itself, for other tabs of its origin too, or uses that of another tab. */
+export type TabRole = 'alone' | 'leading' | 'following'
 
 /** Who gave a find result: the node itself, its cache, the DHT, a super-node or a relay's directory. */
 export type Layer = 'own' | 'cache' | 'dht' | 'super-node' | 'directory'
@@ -92,8 +98,13 @@ export interface JoinOptions extends CallOptions {
   network?: string | undefined
   /**
    * Who to be. `'ephemeral'` (default): a new identity. `'persistent'`: one kept in this browser's IndexedDB for this
-   * origin; while another tab runs it, this one gets a new identity and a `warning` event. Bytes: an identity from
-   * `exportIdentity()`.
+   * origin. Bytes: an identity from `exportIdentity()`.
+   *
+   * Tabs of one origin that join the same network under the same identity are one node: one of them runs it and the others
+   * use it, see `OpenRed.tab`. Where tabs cannot agree (no Web Locks or BroadcastChannel: pages that are not secure
+   * contexts), `'persistent'` gives an identity of the moment and a `warning` event with code `LOCKS_MISSING`; so does one
+   * that a newer version of this package has kept (`IDENTITY_NEWER`). One that cannot be read is set aside and replaced, with
+   * a warning (`IDENTITY_DAMAGED`). Where storage is denied, full or does not answer, joining fails with `STORAGE`.
    */
   identity?: 'ephemeral' | 'persistent' | Uint8Array | undefined
   /**
@@ -104,13 +115,13 @@ export interface JoinOptions extends CallOptions {
   /**
    * What the node learned on earlier visits. `'kept'` (default): it is kept in this browser's IndexedDB for this origin and
    * network, so that the next visit joins and finds faster, also when the relays it is told of are gone. `'none'`: nothing
-   * is read or kept.
+   * is read or kept. Of several tabs with one node, that of the tab which runs it counts, as with `relays`.
    */
   memory?: 'kept' | 'none' | undefined
   /**
    * How peers are reached. `'best'` (default): through a relay at first, and directly (WebRTC) as soon as that works; each side
    * of a direct connection learns the other's network address. `'relayed'`: through relays only, so that peers do not learn this
-   * node's address; relays do.
+   * node's address; relays do. One of several tabs with one node that wants it so is enough for all.
    */
   paths?: 'best' | 'relayed' | undefined
   /** How long joining may take in all, in ms. Default 10 000. */
@@ -227,6 +238,8 @@ export interface JoinEvent {
 
 export type NodeEvent =
   | ({ type: 'status' } & Status)
+  /** Who runs the node from here on: this tab for itself, this tab for others too, or another tab. */
+  | { type: 'tab'; role: TabRole }
   | { type: 'peer:connect' | 'peer:disconnect'; peerId: string; path?: Path; address?: string }
   | { type: 'peer:path'; peerId: string; path: Path }
   | { type: 'record:found'; record: ServiceRecord }

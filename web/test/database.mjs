@@ -9,39 +9,58 @@ export class Database {
   silent = false
   puts = 0
 
+  /** Settles when no transaction that writes is under way. */
+  #writing = Promise.resolve()
+
   open () {
-    return this.#request({ close () {}, transaction: () => this.#transaction() })
+    const made = { result: { close () {}, transaction: (_, mode) => this.#transaction(mode === 'readwrite') } }
+    queueMicrotask(() => this.#answer(made))
+    return made
   }
 
-  #transaction () {
+  /** Those that write go one after the other. A transaction ends when none of its requests is under way. */
+  #transaction (writes) {
+    const written = new Map()
+    const before = writes ? this.#writing : Promise.resolve()
+    let ended
+    if (writes) this.#writing = new Promise((resolve) => { ended = resolve })
+    let pending = 0
+    const end = () => {
+      if (this.silent || pending > 0) return
+      ended?.()
+      transaction.error = written.size > 0 ? this.failure ?? this.abort : this.failure
+      if (transaction.error) return transaction.onabort?.()
+      for (const [key, value] of written) this.kept.set(key, value)
+      transaction.oncomplete?.()
+    }
+    const request = (result) => {
+      const made = {}
+      pending += 1
+      before.then(() => {
+        made.result = result()
+        this.#answer(made)
+        pending -= 1
+        queueMicrotask(end)
+      })
+      return made
+    }
     const transaction = {
       objectStore: () => ({
-        get: (key) => this.#request(this.kept.get(key)),
+        get: (key) => request(() => written.get(key) ?? this.kept.get(key)),
         put: (value, key) => {
           this.puts += 1
-          transaction.error = this.failure ?? this.abort
-          const request = this.#request(undefined)
-          queueMicrotask(() => {
-            if (this.silent) return
-            if (transaction.error) return transaction.onabort?.()
-            this.kept.set(key, value)
-            transaction.oncomplete?.()
-          })
-          return request
+          written.set(key, value)
+          return request(() => {})
         },
       }),
     }
     return transaction
   }
 
-  #request (result) {
-    const made = { result }
-    queueMicrotask(() => {
-      if (this.silent) return
-      made.error = this.failure
-      if (this.failure) made.onerror?.()
-      else made.onsuccess?.()
-    })
-    return made
+  #answer (made) {
+    if (this.silent) return
+    made.error = this.failure
+    if (this.failure) made.onerror?.()
+    else made.onsuccess?.()
   }
 }

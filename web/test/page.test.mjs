@@ -1,10 +1,13 @@
 /** Parts of the page that decide something: hints for names, and the words of a chat room. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
+import { HostedRoom } from '../node_modules/.cache/unit/hosted.mjs'
+import { VisitedRoom } from '../node_modules/.cache/unit/visited.mjs'
 import { nameHint, targetHint } from '../node_modules/.cache/unit/names.mjs'
 import { hear, isToGuest, isToHost, MAX_TEXT, Speaker } from '../node_modules/.cache/unit/wire.mjs'
-import { fails, join, pair, settled } from './world.mjs'
+import { fails, fake, join, pair, settled } from './world.mjs'
+import { turns } from './origin.mjs'
 
 /** The same vectors that the Rust side is held to. */
 const { networks, services, targets } = JSON.parse(readFileSync(new URL('../../tests/vectors/names.json', import.meta.url), 'utf8'))
@@ -63,4 +66,37 @@ test('who does not listen is let go', async () => {
   }
   await fails(() => deaf.readable.getReader().read(), 'STREAM_RESET')
   await Promise.all([guest.close(), host.close()])
+})
+
+test('a conversation says why it is relayed, and moves to a direct path without losing a word', async (t) => {
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.after(() => {
+    mock.timers.reset()
+    fake.path = 'relayed'
+  })
+  const [host, guest] = await Promise.all([join(), join()])
+  const hosted = await HostedRoom.open(host, 'tea-room')
+  const room = await VisitedRoom.open(guest, 'tea-room')
+  await turns()
+  assert.deepEqual([room.path, room.why.code], ['relayed', 'TRYING'])
+  room.say('one')
+  await turns()
+  hosted.say('two')
+  await turns()
+  fake.path = 'direct'
+  mock.timers.tick(2_000)
+  hosted.say('three')
+  await turns()
+  assert.deepEqual([room.path, room.why, room.state], ['direct', undefined, 'open'])
+  room.say('four')
+  await turns()
+  hosted.say('five')
+  await turns()
+  for (const side of [room, hosted]) {
+    const words = side.lines.filter(({ kind }) => kind === 'message').map(({ text }) => text)
+    assert.deepEqual(words, ['one', 'two', 'three', 'four', 'five'])
+  }
+  assert.deepEqual([room.members, hosted.guests.length], [2, 1])
+  await room.leave()
+  await Promise.all([host.close(), guest.close()])
 })

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Withdraw(RegistrationId),
     /// Try at once whatever waits for its turn.
     Wake,
+    /// Stop without a word to anybody.
+    Abandon,
     /// The platform has no network.
     NetworkGone,
 }

@@ -499,6 +499,7 @@ impl Driver {
                 self.parts.shared.lock().machine.withdraw(None, registration, Duration::ZERO, now());
             }
             Command::Wake => self.parts.shared.lock().machine.wake(now()),
+            Command::Abandon => self.closed = true,
             Command::NetworkGone => self.parts.shared.tell(Input::NetworkGone),
         }
     }

@@ -301,6 +301,12 @@ impl Node {
         let _ = self.operate(Operation::Close).await;
     }
 
+    /// Stops the node at once for all its handles, connections included, and takes nothing back: another node goes on as this
+    /// peer. What waits for an answer ends with `CLOSED`.
+    pub fn abandon(&self) {
+        self.0.operator.send_now(Command::Abandon);
+    }
+
     fn ask<T>(&self, question: impl FnOnce(&State) -> T) -> Result<T, Error> {
         let state = self.0.shared.lock();
         if self.0.operator.is_closed() { Err(Error::Closed) } else { Ok(question(&state)) }

@@ -56,7 +56,7 @@ impl Operator {
 
     /// Sends from where nothing can be awaited. A fresh sender has a place of its own in the queue, so this cannot fail
     /// while the driver lives.
-    fn send_now(&self, command: Command) {
+    pub(crate) fn send_now(&self, command: Command) {
         let _ = self.commands.clone().try_send(command);
     }
 }

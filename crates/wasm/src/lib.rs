@@ -15,5 +15,5 @@ mod plain;
 mod stream;
 
 pub use crash::on_crash;
-pub use node::{RawNode, generate_identity};
+pub use node::{RawNode, check_name, generate_identity, peer_id_of};
 pub use stream::RawStream;

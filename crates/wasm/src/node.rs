@@ -31,6 +31,19 @@ pub fn generate_identity() -> Result<Uint8Array, JsValue> {
     encode_identity(&Keypair::generate_ed25519())
 }
 
+/// The peer id of an identity; throws `INVALID_OPTION` if the bytes are none.
+#[wasm_bindgen(js_name = peerIdOf)]
+pub fn peer_id_of(identity: &[u8]) -> Result<String, JsValue> {
+    let identity = parse_identity(identity).map_err(|error| rejection(&error))?;
+    Ok(identity.public().to_peer_id().to_string())
+}
+
+/// Whether a text may be the name of a service; throws `INVALID_NAME` with the reason.
+#[wasm_bindgen(js_name = checkName)]
+pub fn check_name(name: &str) -> Result<(), JsValue> {
+    name.parse::<ServiceName>().map(drop).map_err(|error| rejection(&Error::Name(error)))
+}
+
 /// A node of the network, living as long as this object and no longer than its page.
 #[wasm_bindgen]
 pub struct RawNode {
@@ -225,6 +238,11 @@ impl RawNode {
         self.registrations.take();
     }
 
+    /// Stops the node at once and takes nothing back: another one goes on as this peer.
+    pub fn abandon(&self) {
+        self.node.abandon();
+    }
+
     fn fresh_id(&self) -> u32 {
         self.next_id.set(self.next_id.get() + 1);
         self.next_id.get()
@@ -248,15 +266,19 @@ fn configure(options: Options) -> Result<(Config, Keypair), Error> {
         .iter()
         .map(|relay| RelayAddress::parse(relay, options.secure).map_err(Error::from))
         .collect::<Result<_, _>>()?;
-    let identity = Keypair::from_protobuf_encoding(&options.identity).map_err(|error| {
-        Error::InvalidOption(format!("identity is not an exported identity ({error}); use what exportIdentity() gave"))
-    })?;
+    let identity = parse_identity(&options.identity)?;
     let mut config = Config::client(network, identity.clone(), relays);
     config.lists = options.lists;
     config.memory = options.memory;
     config.dial_private = !options.public_page;
     config.relayed_only = options.relayed_only;
     Ok((config, identity))
+}
+
+fn parse_identity(bytes: &[u8]) -> Result<Keypair, Error> {
+    Keypair::from_protobuf_encoding(bytes).map_err(|error| {
+        Error::InvalidOption(format!("identity is not an exported identity ({error}); use what exportIdentity() gave"))
+    })
 }
 
 fn encode_identity(identity: &Keypair) -> Result<Uint8Array, JsValue> {

@@ -11,17 +11,19 @@ Every developer command of OpenRed.
 cargo xtask run [-- ARGS]     build all, then start a relay with its page on http://127.0.0.1:8080;
                               ARGS go to `openred relay`, for example: cargo xtask run -- --http 127.0.0.1:9000
 cargo xtask build             build all: wasm node, npm package, page, and the binary `openred` that carries them
-cargo xtask test              install what the tests need (a browser included) and run every test
+cargo xtask test              install what the tests need (browsers included) and run every test
     --only rust|web|e2e|lint  run one part of them
 cargo xtask check             formatting, clippy for both targets, documentation (the same as test --only lint)
 cargo xtask npm-pack          build the npm package and print the path of its tarball
-cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, discovery, commands;
-                              without a name all but `discovery` and `commands`, which take very long
+cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, browser, discovery, commands;
+                              without a name all but `browser`, `discovery` and `commands`, which take very long;
+                              `browser` has parts that run alone: browser-paths, browser-delay, browser-streams,
+                              browser-memory, browser-crowd, browser-rest, browser-life
 cargo xtask size              what takes the bytes of the wasm module (the same as bench size)
 cargo xtask rig               build the module that the pages of tests/webrtc run and print its folder
 cargo xtask help              this text
 
-CARGO_TARGET_DIR and OPENRED_CHROMIUM (path of a Chromium for the tests) are honoured.
+CARGO_TARGET_DIR, OPENRED_CHROMIUM and OPENRED_FIREFOX (paths of browsers for the tests) are honoured.
 ";
 
 /// One developer command.
@@ -35,8 +37,8 @@ pub(crate) enum Command {
     Test(Option<Part>),
     /// Pack the npm package and print the tarball's path.
     NpmPack,
-    /// Run one benchmark, or all that do not have to be asked for by name.
-    Bench(Option<Bench>),
+    /// Run these benchmarks, or all that do not have to be asked for by name if there are none.
+    Bench(Vec<Bench>),
     /// Build what the pages of `tests/webrtc` run.
     Rig,
     /// Print [`HELP`].
@@ -72,6 +74,20 @@ pub(crate) enum Bench {
     Echo,
     /// What takes the bytes of the wasm module.
     Size,
+    /// From a relayed to a direct path between pages.
+    BrowserPaths,
+    /// The same with 100 ms of signalling delay.
+    BrowserDelay,
+    /// What direct streams carry.
+    BrowserStreams,
+    /// Memory of pages while 100 MB flow.
+    BrowserMemory,
+    /// Fifty pages at one relay.
+    BrowserCrowd,
+    /// A page at rest.
+    BrowserRest,
+    /// Waking up, and handing over between tabs.
+    BrowserLife,
     /// Discovery in simulation, with many native nodes and in pages, beside others.
     Discovery,
     /// Cold and warm wall time of `build` and `test`.
@@ -79,16 +95,34 @@ pub(crate) enum Bench {
 }
 
 impl Bench {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 13] = [
         ("join", Self::Join),
         ("find", Self::Find),
         ("echo", Self::Echo),
         ("size", Self::Size),
+        ("browser-paths", Self::BrowserPaths),
+        ("browser-delay", Self::BrowserDelay),
+        ("browser-streams", Self::BrowserStreams),
+        ("browser-memory", Self::BrowserMemory),
+        ("browser-crowd", Self::BrowserCrowd),
+        ("browser-rest", Self::BrowserRest),
+        ("browser-life", Self::BrowserLife),
         ("discovery", Self::Discovery),
         ("commands", Self::Commands),
     ];
 
-    /// The word that selects it, which is also the name of its driver and of its report.
+    /// The parts of `browser`, in the order in which they run.
+    const BROWSER: [Self; 7] = [
+        Self::BrowserPaths,
+        Self::BrowserDelay,
+        Self::BrowserStreams,
+        Self::BrowserMemory,
+        Self::BrowserCrowd,
+        Self::BrowserRest,
+        Self::BrowserLife,
+    ];
+
+    /// The word that selects it, which is also the name of its report.
     pub(crate) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, bench)| *bench == self).map_or("", |(name, _)| name)
     }
@@ -123,11 +157,12 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, Usage> {
         "check" => none(command, rest, Command::Test(Some(Part::Lint))),
         "npm-pack" => none(command, rest, Command::NpmPack),
         "bench" => match rest {
-            [] => Ok(Command::Bench(None)),
-            [name] => choose("bench", name, &Bench::ALL).map(|bench| Command::Bench(Some(bench))),
+            [] => Ok(Command::Bench(Vec::new())),
+            [name] if name == "browser" => Ok(Command::Bench(Bench::BROWSER.into())),
+            [name] => choose("bench", name, &Bench::ALL).map(|bench| Command::Bench(vec![bench])),
             [_, extra, ..] => Err(Usage(format!("bench takes one name, `{extra}` is too much"))),
         },
-        "size" => none(command, rest, Command::Bench(Some(Bench::Size))),
+        "size" => none(command, rest, Command::Bench(vec![Bench::Size])),
         "rig" => none(command, rest, Command::Rig),
         "help" | "--help" | "-h" => Ok(Command::Help),
         other => Err(Usage(format!(
@@ -188,10 +223,11 @@ mod tests {
         assert_eq!(parsed("test --only=e2e"), Ok(Command::Test(Some(Part::E2e))));
         assert_eq!(parsed("check"), Ok(Command::Test(Some(Part::Lint))));
         assert_eq!(parsed("npm-pack"), Ok(Command::NpmPack));
-        assert_eq!(parsed("bench"), Ok(Command::Bench(None)));
-        assert_eq!(parsed("size"), Ok(Command::Bench(Some(Bench::Size))));
+        assert_eq!(parsed("bench"), Ok(Command::Bench(vec![])));
+        assert_eq!(parsed("size"), Ok(Command::Bench(vec![Bench::Size])));
+        assert_eq!(parsed("bench browser"), Ok(Command::Bench(Bench::BROWSER.into())));
         for (name, bench) in Bench::ALL {
-            assert_eq!(parsed(&format!("bench {name}")), Ok(Command::Bench(Some(bench))));
+            assert_eq!(parsed(&format!("bench {name}")), Ok(Command::Bench(vec![bench])));
             assert_eq!(bench.name(), name);
         }
         assert_eq!(parsed("rig"), Ok(Command::Rig));
@@ -211,7 +247,7 @@ mod tests {
             ("test --only unit", "`unit`", "rust, web, e2e, lint"),
             ("test --fast", "`--fast`", "--only rust|web|e2e|lint"),
             ("test --only web e2e", "`e2e`", "one --only"),
-            ("bench joi", "`joi`", "join, find, echo, size, discovery, commands"),
+            ("bench joi", "`joi`", "join, find, echo, size, browser-paths"),
             ("bench join find", "`find`", "one name"),
         ];
         for (line, wrong, right) in cases {

@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: runs benchmarks; each writes its report to `bench/<name>.json` in the target directory.
 //!
-//! `join`, `find` and `echo` are programs in `tests/bench/`, given the environment of the tests and `OPENRED_REPORT`,
-//! the path of the report. `discovery` is one too, after the simulator has written its own. `size` and `commands` are
-//! modules here.
+//! `join`, `find`, `echo` and the parts of `browser` are programs in `tests/bench/`, given the environment of the tests and
+//! `OPENRED_REPORT`, the path of the report. `discovery` is one too, after the simulator has written its own. `size` and
+//! `commands` are modules here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,13 @@ use crate::test;
 use crate::wasm;
 use crate::workspace::Workspace;
 
-/// Runs one benchmark, or all but those that take long.
-pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, bench: Option<Bench>) -> Result<()> {
-    let chosen = bench.map_or_else(|| vec![Bench::Join, Bench::Find, Bench::Echo, Bench::Size], |bench| vec![bench]);
-    let drives_programs = |bench: &Bench| matches!(bench, Bench::Join | Bench::Find | Bench::Echo | Bench::Discovery);
+/// Runs the chosen benchmarks, or if there are none all but those that take long.
+pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, mut chosen: Vec<Bench>) -> Result<()> {
+    if chosen.is_empty() {
+        chosen = vec![Bench::Join, Bench::Find, Bench::Echo, Bench::Size];
+    }
     let mut steps = Vec::new();
-    if chosen.iter().any(drives_programs) {
+    if chosen.iter().any(|bench| program(*bench).is_some()) {
         steps.extend(test::set_up_for_browsers(ws));
         steps.extend(package::everything(ws, manifest));
         steps.push(package::pack(ws));
@@ -41,20 +42,38 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, bench: Option<Bench>) -
             steps.push(simulation(ws));
             steps.push(network_of_natives(ws));
         }
-        steps.push(match bench {
-            Bench::Join | Bench::Find | Bench::Echo | Bench::Discovery => driver(ws, bench.name()),
-            Bench::Size => size::step(ws, manifest),
-            Bench::Commands => commands::step(ws),
+        steps.push(match (program(bench), bench) {
+            (Some(program), bench) => driver(ws, bench.name(), program),
+            (None, Bench::Commands) => commands::step(ws),
+            (None, _) => size::step(ws, manifest),
         });
     }
     steps::run(steps).into_result()
 }
 
-fn driver<'a>(ws: &'a Workspace, name: &'static str) -> Step<'a> {
+/// The program in `tests/bench/` that is the benchmark, if it is one.
+fn program(bench: Bench) -> Option<&'static str> {
+    match bench {
+        Bench::Join => Some("join"),
+        Bench::Find => Some("find"),
+        Bench::Echo => Some("echo"),
+        Bench::BrowserPaths => Some("browser/paths"),
+        Bench::BrowserDelay => Some("browser/delay"),
+        Bench::BrowserStreams => Some("browser/streams"),
+        Bench::BrowserMemory => Some("browser/memory"),
+        Bench::BrowserCrowd => Some("browser/crowd"),
+        Bench::BrowserRest => Some("browser/rest"),
+        Bench::BrowserLife => Some("browser/life"),
+        Bench::Discovery => Some("discovery"),
+        Bench::Size | Bench::Commands => None,
+    }
+}
+
+fn driver<'a>(ws: &'a Workspace, name: &'static str, program: &'static str) -> Step<'a> {
     Step::new(format!("benchmark {name}"), move || {
         let report = report(ws, name)?;
         let mut node = ws.node("tests");
-        node.arg(format!("bench/{name}.mjs")).envs(test::environment(ws)?).env("OPENRED_REPORT", &report);
+        node.arg(format!("bench/{program}.mjs")).envs(test::environment(ws)?).env("OPENRED_REPORT", &report);
         node.env("OPENRED_COMMIT", commit(ws)).env("OPENRED_DHT_BENCH", dht_bench(ws));
         process::run_showing(&mut node)?;
         setup::ensure_file(&report, "the benchmark should have written it")?;

@@ -9,6 +9,7 @@
 
 mod args;
 mod bench;
+mod browsers;
 mod commands;
 mod manifest;
 mod package;

@@ -1,12 +1,12 @@
-//! Set-up: what a fresh machine with Rust, Node.js and a C compiler still lacks.
+//! Set-up: what a fresh machine with Rust, Node.js and a C compiler still lacks. Browsers are in [`crate::browsers`].
 //!
 //! Each function finds out whether there is anything to do before it does anything, and leaves alone what it cannot
 //! install: then its error says in one sentence what is missing and how to get it.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::process;
 use crate::stamp::{self, Digest};
@@ -112,64 +112,6 @@ pub(crate) fn npm_packages<'a>(ws: &'a Workspace, folder: &'static str) -> Step<
 pub(crate) fn ensure_file(path: &Path, why: &str) -> Result<()> {
     ensure!(path.is_file(), "{} is missing: {why}", path.display());
     Ok(())
-}
-
-/// Step: there is a Chromium for the tests.
-pub(crate) fn chromium() -> Step<'static> {
-    Step::new("a Chromium for the tests", || {
-        if let Some(path) = find_chromium()? {
-            return Ok(Done::Kept(format!("found {}", path.display())));
-        }
-        const BY_HAND: &str = "install Chromium or Chrome, or set OPENRED_CHROMIUM to the path of one";
-        ensure!(
-            process::succeeds(process::command("apt-get").arg("--version")),
-            "the tests need a browser and there is no apt-get to install it with: {BY_HAND}"
-        );
-        let apt = |arguments: &[&str]| {
-            let mut command = if is_root() {
-                process::command("apt-get")
-            } else {
-                let mut sudo = process::command("sudo");
-                sudo.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-                sudo
-            };
-            command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
-            process::run(&mut command).with_context(|| format!("the tests need a browser: {BY_HAND}"))
-        };
-        apt(&["update"])?;
-        apt(&["install", "-y", "--no-install-recommends", "chromium"])?;
-        find_chromium()?.ok_or_else(|| anyhow!("apt-get installed chromium, and none can be started: {BY_HAND}"))?;
-        Ok(Done::Made)
-    })
-}
-
-/// The path of a Chromium that starts: `OPENRED_CHROMIUM`, or the first under its usual names.
-pub(crate) fn find_chromium() -> Result<Option<PathBuf>> {
-    let starts = |path: &Path| process::succeeds(process::command(path).arg("--version"));
-    if let Some(path) = env::var_os("OPENRED_CHROMIUM").filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
-        if !starts(&path) {
-            bail!(
-                "OPENRED_CHROMIUM is {}, which cannot be started; the path of a Chromium would be right",
-                path.display()
-            );
-        }
-        return Ok(Some(path));
-    }
-    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    let on_mac = ["Chromium", "Google Chrome"].map(|name| format!("/Applications/{name}.app/Contents/MacOS/{name}"));
-    let in_path = env::var_os("PATH").unwrap_or_default();
-    let candidates = env::split_paths(&in_path).flat_map(|folder| names.map(|name| folder.join(name)));
-    Ok(candidates.chain(on_mac.map(PathBuf::from)).find(|path| path.is_file() && starts(path)))
-}
-
-/// The path of the Chromium that the step [`chromium`] has made sure of.
-pub(crate) fn the_chromium() -> Result<PathBuf> {
-    find_chromium()?.context("there is no Chromium")
-}
-
-fn is_root() -> bool {
-    process::output(process::command("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
 }
 
 #[cfg(test)]

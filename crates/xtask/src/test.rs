@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::args::Part;
+use crate::browsers;
 use crate::manifest::Manifest;
 use crate::package;
 use crate::process;
@@ -62,7 +63,8 @@ pub(crate) fn test(ws: &Workspace, manifest: &Manifest, part: Option<Part>) -> R
 /// Steps: what a build needs is installed, and what tests in browsers need.
 pub(crate) fn set_up_for_browsers(ws: &Workspace) -> Vec<Step<'_>> {
     let mut steps = package::set_up(ws);
-    steps.extend([setup::npm_packages(ws, "tests"), setup::chromium()]);
+    steps.push(setup::npm_packages(ws, "tests"));
+    steps.extend(browsers::steps());
     steps
 }
 
@@ -161,13 +163,16 @@ fn test_files(ws: &Workspace, folder: &str) -> Result<Vec<String>> {
 }
 
 /// What tests and benchmarks that drive real programs read from the environment.
-pub(crate) fn environment(ws: &Workspace) -> Result<[(&'static str, PathBuf); 4]> {
-    Ok([
+pub(crate) fn environment(ws: &Workspace) -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut environment = vec![
         ("OPENRED_BIN", ws.binary()),
-        ("OPENRED_CHROMIUM", setup::the_chromium()?),
         ("OPENRED_NPM_TARBALL", package::tarball(ws)?),
         ("OPENRED_WEBRTC_RIG", rig::folder(ws)),
-    ])
+    ];
+    for browser in browsers::ALL {
+        environment.push((browser.variable, browser.path()?));
+    }
+    Ok(environment)
 }
 
 /// Runs a test runner and reads its counts.

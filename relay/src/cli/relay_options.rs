@@ -19,6 +19,11 @@ pub(crate) struct RelayOptions {
     #[arg(long, env = "OPENRED_LISTEN", value_name = "MULTIADDR", hide_env = true)]
     pub(crate) listen: Vec<String>,
 
+    /// Answer STUN on this UDP address, so that pages behind NAT learn their own; port 0 takes a free one, `off` answers none
+    /// [default: the address of --http with port 3478, or with a free one if that is taken or --http has port 0]
+    #[arg(long, env = "OPENRED_STUN", value_name = "IP:PORT|off", hide_env = true)]
+    pub(crate) stun: Option<String>,
+
     /// Tell others this address, a multiaddr or a URL such as `https://relay.example.org`, may be repeated [default: what
     /// --http and --listen stand for]
     #[arg(long, env = "OPENRED_ANNOUNCE", value_name = "MULTIADDR", hide_env = true)]

@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys a file may hold, each the name of an option; `config` itself is not among them.
-pub(crate) const KEYS: [&str; 14] = [
+pub(crate) const KEYS: [&str; 15] = [
     "announce",
     "bootstrap",
     "bootstrap-list",
@@ -28,6 +28,7 @@ pub(crate) const KEYS: [&str; 14] = [
     "metrics",
     "network",
     "region",
+    "stun",
     "trusted-proxy",
 ];
 

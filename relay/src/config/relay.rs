@@ -29,6 +29,8 @@ pub(crate) struct RelayConfig {
     pub(crate) metrics: SocketAddr,
     /// Addresses to listen on besides; `None` means QUIC and WebRTC-direct beside `http`.
     pub(crate) listen: Option<Vec<Multiaddr>>,
+    /// Where STUN is answered.
+    pub(crate) stun: Stun,
     /// Addresses to tell others; empty means those listened on.
     pub(crate) announce: Vec<RelayAddress>,
     /// Relays to join the network through.
@@ -51,6 +53,17 @@ pub(crate) struct RelayConfig {
     pub(crate) max_bandwidth: Option<u64>,
     /// Proxies whose word about the client's address is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// Where STUN is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stun {
+    /// Nowhere.
+    Off,
+    /// At this address, or the relay does not start.
+    At(SocketAddr),
+    /// Where `--http` is, at the usual port or any other.
+    Beside,
 }
 
 /// The default of `--http`: only this machine, because a relay in the open is a decision.
@@ -89,6 +102,7 @@ impl RelayConfig {
             http,
             metrics: from.one("metrics", options.metrics.as_deref(), value::socket_address)?.unwrap_or(METRICS),
             listen: (!listen.is_empty()).then_some(listen),
+            stun: from.one("stun", options.stun.as_deref(), stun)?.unwrap_or(Stun::Beside),
             announce: from.many("announce", &options.announce, announced_address)?,
             bootstrap: from.many("bootstrap", &options.bootstrap, relay_address)?,
             contacts: from.many("bootstrap-list", &options.bootstrap_list, contacts::source)?.into_iter().collect(),
@@ -119,6 +133,16 @@ fn announced_address(text: &str) -> Result<RelayAddress, String> {
         );
     }
     relay_address(text)
+}
+
+/// An address to answer STUN on, or none.
+fn stun(text: &str) -> Result<Stun, String> {
+    if text == "off" {
+        return Ok(Stun::Off);
+    }
+    value::socket_address(text).map(Stun::At).map_err(|_| {
+        "give `off`, or an IP address and a UDP port from 0 to 65535, such as 0.0.0.0:3478 or [::]:3478".to_owned()
+    })
 }
 
 /// An address to listen on: a multiaddr that begins with an IP address.

@@ -54,6 +54,8 @@ pub(crate) struct Introduction {
     pub(crate) addresses: Vec<String>,
     /// Other relays this one is connected to.
     pub(crate) peers: Vec<OtherRelay>,
+    /// Where this relay answers STUN, URLs for the `iceServers` of browsers, the best first.
+    pub(crate) stun: Vec<String>,
 }
 
 /// Another relay, for a node that looks for a second one.
@@ -73,28 +75,27 @@ struct Bootstrap<'a> {
     network: &'a str,
     region: &'a str,
     addresses: Vec<String>,
-    services: [&'static str; 5],
+    services: Vec<&'static str>,
     peers: Vec<OtherRelay>,
     version: &'static str,
     limits: &'a Limits,
-    /// STUN servers for browsers; a relay serves none.
-    stun: [&'static str; 0],
+    stun: Vec<String>,
 }
 
 /// `GET /bootstrap.json`.
 pub(crate) async fn document(State(shared): State<Arc<Shared>>) -> Response {
-    let Introduction { addresses, peers } = shared.peering.introduce();
+    let Introduction { addresses, peers, stun } = shared.peering.introduce();
     let About { peer_id, network, region, limits } = &shared.about;
     let body = Bootstrap {
         peer_id,
         network,
         region,
         addresses,
-        services: SERVICES,
+        services: SERVICES.into_iter().chain((!stun.is_empty()).then_some("stun")).collect(),
         peers,
         version: env!("CARGO_PKG_VERSION"),
         limits,
-        stun: [],
+        stun,
     };
     ([(CACHE_CONTROL, "no-cache")], Json(body)).into_response()
 }

@@ -19,7 +19,8 @@ impl Peering for Fake {
     fn introduce(&self) -> Introduction {
         let peers =
             vec![bootstrap::OtherRelay { peer_id: "12D3b".into(), addresses: vec!["/ip4/192.0.2.2/p2p/12D3b".into()] }];
-        Introduction { addresses: vec!["/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a".into()], peers }
+        let stun = vec!["stun:192.0.2.1:3478".into()];
+        Introduction { addresses: vec!["/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a".into()], peers, stun }
     }
 
     fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>> {
@@ -184,6 +185,8 @@ async fn bootstrap_says_what_the_contract_demands() {
     }
     assert_eq!(body["addresses"][0], "/ip4/192.0.2.1/tcp/80/ws/p2p/12D3a");
     assert_eq!(body["peers"][0]["peerId"], "12D3b");
+    assert_eq!(body["stun"], serde_json::json!(["stun:192.0.2.1:3478"]));
+    assert!(body["services"].as_array().unwrap().contains(&"stun".into()));
     let limits = serde_json::json!({ "reservations": 5, "circuits": 6, "circuitBytes": 7, "circuitSeconds": 8 });
     assert_eq!(body["limits"], limits);
 }

@@ -1,5 +1,7 @@
 //! The node behind the HTTP side: who it is, whom it knows, what it counts, and where new WebSockets go.
 
+use std::net::SocketAddr;
+
 use multiaddr::{Multiaddr, Protocol};
 use openred_core::{PeerInfo, address::is_relayed, name::ServiceTarget};
 use openred_node::{Node, incoming::IncomingSender};
@@ -11,6 +13,7 @@ use crate::{
         websocket::PeerSocket,
     },
     metrics::{Figures, NetworkFigures},
+    stun::urls::urls,
 };
 
 /// Other relays named to whoever asks. A node wants two or three; more would be a map of the network.
@@ -26,12 +29,13 @@ const RELAY: &str = "relay";
 pub(crate) struct NodePeering {
     node: Node,
     sender: IncomingSender,
+    stun: Option<SocketAddr>,
 }
 
 impl NodePeering {
-    /// `sender` leads to the listener that `node` was started with.
-    pub(crate) fn new(node: Node, sender: IncomingSender) -> Self {
-        Self { node, sender }
+    /// `sender` leads to the listener that `node` was started with; `stun` is where STUN is answered.
+    pub(crate) fn new(node: Node, sender: IncomingSender, stun: Option<SocketAddr>) -> Self {
+        Self { node, sender, stun }
     }
 }
 
@@ -41,7 +45,12 @@ impl Peering for NodePeering {
         let peers = self.node.peers().unwrap_or_default();
         let relays = peers.into_iter().filter(|peer| peer.roles.contains(&RELAY));
         let others = relays.map(other_relay).filter(|relay| !relay.addresses.is_empty());
-        Introduction { addresses: addresses(&self.node), peers: others.take(OTHER_RELAYS).collect() }
+        let addresses = sorted(self.node.addresses());
+        Introduction {
+            stun: self.stun.map(|bound| urls(bound, &addresses)).unwrap_or_default(),
+            addresses: texts(&addresses),
+            peers: others.take(OTHER_RELAYS).collect(),
+        }
     }
 
     fn bundle(&self, target: &ServiceTarget) -> Option<Vec<u8>> {
@@ -59,7 +68,11 @@ impl Peering for NodePeering {
 
 /// The node's addresses, WebSocket first.
 pub(crate) fn addresses(node: &Node) -> Vec<String> {
-    sorted(node.addresses()).iter().map(ToString::to_string).collect()
+    texts(&sorted(node.addresses()))
+}
+
+fn texts(addresses: &[Multiaddr]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
 }
 
 /// A relay by the addresses it claims; those through further relays do not help a node that has none.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use multiaddr::{Multiaddr, Protocol};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket as AsyncUdpSocket};
 
 /// How often another TCP port is tried when the UDP ports beside a free one are taken.
 const ATTEMPTS: usize = 64;
@@ -90,6 +90,38 @@ pub(crate) async fn bind(option: &'static str, address: SocketAddr) -> Result<Tc
         let example = SocketAddr::new(address.ip(), 0).to_string();
         failed(option, address.to_string(), format!("{example} takes a free one"), source)
     })
+}
+
+/// The port of STUN (RFC 8489, section 18.5).
+const STUN: u16 = 3478;
+
+/// Binds `--stun`. With port 0, takes none that goes with `http`, which may be free until the node binds it.
+pub(crate) async fn bind_stun(address: SocketAddr, http: SocketAddr) -> Result<AsyncUdpSocket, PortError> {
+    // The refused ones are held until the end, so that the system offers others.
+    let mut refused = Vec::new();
+    loop {
+        let socket = AsyncUdpSocket::bind(address).await.map_err(|source| {
+            let example = format!("{} takes a free one", SocketAddr::new(address.ip(), 0));
+            failed("--stun", address.to_string(), example, source)
+        })?;
+        let port = socket.local_addr().expect("a bound socket has an address").port();
+        if address.port() != 0 || port != http.port() && Some(port) != http.port().checked_add(1) {
+            return Ok(socket);
+        }
+        refused.push(socket);
+    }
+}
+
+/// Binds what `--stun` is without being told: the usual port where `http` is. A second relay on the machine finds that
+/// taken and gets a free one, and so does a relay that left the choice of its port to the system.
+pub(crate) async fn bind_stun_beside(http: SocketAddr, usual: bool) -> Result<AsyncUdpSocket, PortError> {
+    if usual {
+        match bind_stun(SocketAddr::new(http.ip(), STUN), http).await {
+            Err(PortError::InUse { .. }) => {}
+            bound => return bound,
+        }
+    }
+    bind_stun(SocketAddr::new(http.ip(), 0), http).await
 }
 
 /// The address a listener got.
@@ -222,6 +254,18 @@ mod tests {
     async fn the_last_port_has_no_next() {
         let last = SocketAddr::new(ANY.ip(), u16::MAX);
         assert!(matches!(bind_http(last, true).await, Err(PortError::LastPort)));
+    }
+
+    #[tokio::test]
+    async fn stun_has_its_usual_port_or_a_free_one_unless_told() {
+        // Whether the usual port is free here is the machine's affair.
+        let [first, second] = [bind_stun_beside(ANY, true).await.unwrap(), bind_stun_beside(ANY, true).await.unwrap()];
+        assert_ne!(second.local_addr().unwrap().port(), STUN);
+        let taken = first.local_addr().unwrap();
+        let message = bind_stun(taken, ANY).await.unwrap_err().to_string();
+        assert!(message.contains(&format!("--stun: `{taken}` is in use")), "{message}");
+        assert!(message.contains("--stun 127.0.0.1:0"), "{message}");
+        assert_ne!(bind_stun_beside(ANY, false).await.unwrap().local_addr().unwrap().port(), STUN);
     }
 
     #[test]

@@ -3,4 +3,5 @@
 mod commands;
 mod http;
 mod relay;
+mod stun;
 mod support;

@@ -1,6 +1,6 @@
 /** What a chat room shows, whoever hosts it. */
 
-import type { Path } from '../../src/index.js'
+import type { NotDirect, Path } from '../../src/index.js'
 import type { Told } from './wire.js'
 
 /** Older messages go. */
@@ -20,6 +20,8 @@ export abstract class Room {
   members = 1
   /** How this page reaches the host; undefined in a room of its own. */
   path: Path | undefined
+  /** Why not directly. */
+  why: NotDirect | undefined
   state: 'connecting' | 'open' | 'over' = 'connecting'
   /** Why it is over. */
   trouble: unknown

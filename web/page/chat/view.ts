@@ -3,6 +3,7 @@
 import { byId, h } from '../dom.js'
 import { clock, hue, plural, shortId } from '../format.js'
 import { showError } from '../advice.js'
+import { pathTag } from '../path.js'
 import type { Room } from './room.js'
 import { VisitedRoom } from './visited.js'
 import { MAX_TEXT } from './wire.js'
@@ -119,7 +120,7 @@ export class ChatView {
   #facts(room: Room): (Node | string)[] {
     const host = room.hosting ? 'hosted by you' : h('span', {}, 'hosted by ', h('code', { title: room.host }, shortId(room.host)))
     const people = plural(room.members, 'person', 'people')
-    const link = room.path && h('span', { class: `tag ${room.path}`, 'data-testid': 'chat-path' }, room.path)
+    const link = room.path && pathTag(room.path, room.why, 'chat-path')
     const state = { connecting: 'connecting', open: '', over: 'over' }[room.state]
     return [host, h('span', {}, people), ...(link ? [link] : []), ...(state ? [h('span', { class: 'tag' }, state)] : [])]
   }

@@ -1,14 +1,21 @@
 /**
  * A chat room that another page runs. When the connection breaks, it calls the same host again a few times: streams
  * through a relay that dies end, and another relay may carry the next one.
+ *
+ * A running stream stays on its path, so a conversation that began through a relay moves to a new stream as soon as a direct
+ * one can be had; the old one is ended after that.
  */
 
 import { OpenRedError, type OpenRed, type ServiceStream, type Target } from '../../src/index.js'
+import { whyRelayed } from '../path.js'
 import { Room } from './room.js'
 import { hear, isToGuest, Speaker, type ToGuest, type ToHost } from './wire.js'
 
 /** Pauses before calling again, in ms. A relay's loss is noticed and another way found within 10 s. */
 const CALL_AGAIN_MS = [300, 1_500, 4_000, 8_000]
+
+/** Between two looks whether a relayed conversation could be a direct one, in ms. */
+const LOOK_MS = 2_000
 
 export class VisitedRoom extends Room {
   readonly hosting = false
@@ -17,6 +24,7 @@ export class VisitedRoom extends Room {
   #stream: ServiceStream
   #speaker: Speaker<ToHost>
   #left = false
+  #moving = false
   #session: string | undefined
   #lastId = 0
 
@@ -54,28 +62,62 @@ export class VisitedRoom extends Room {
   }
 
   async #stay(): Promise<void> {
-    for (;;) {
-      const broken = await this.#talk()
-      if (this.#left || this.state === 'over') return
-      if (!(await this.#callAgain(broken))) return
+    const looking = setInterval(() => this.#look(), LOOK_MS)
+    try {
+      for (;;) {
+        const stream = this.#stream
+        const broken = await this.#talk(stream)
+        if (this.#left || this.state === 'over') return
+        if (stream === this.#stream && !(await this.#callAgain(broken))) return
+      }
+    } finally {
+      clearInterval(looking)
     }
   }
 
-  /** Until the conversation ends; gives why it broke, or undefined when the host ended it. */
-  async #talk(): Promise<unknown> {
-    this.state = 'open'
-    this.path = this.#stream.path
+  /** Looks why the conversation is not direct, and makes it so once it can be. */
+  #look(): void {
+    // A node that has ended knows nothing more; the stream says so too.
+    this.#seek().catch(() => {})
+  }
+
+  async #seek(): Promise<void> {
+    if (this.state !== 'open' || this.path !== 'relayed' || this.#moving) return
+    const direct = this.#node.peers().some((peer) => peer.peerId === this.host && peer.path === 'direct')
+    this.why = await whyRelayed(this.#node, this.host)
     this.changed()
+    if (!direct) return
+    this.#moving = true
+    await this.#move().finally(() => (this.#moving = false))
+  }
+
+  async #move(): Promise<void> {
+    const old = { stream: this.#stream, speaker: this.#speaker }
+    const stream = await this.#node.open({ peer: this.host, name: this.name }, { timeout: 5_000 })
+    if (stream.path !== 'direct' || this.#stream !== old.stream || this.state !== 'open') return stream.abort()
+    this.#stream = stream
+    this.#speaker = new Speaker(stream)
+    // What the host had still to say on the old stream is heard to its end.
+    old.speaker.end()
+  }
+
+  /** Until the conversation ends; gives why it broke, or undefined when the host ended it. */
+  async #talk(stream: ServiceStream): Promise<unknown> {
+    this.state = 'open'
+    this.path = stream.path
+    this.why = undefined
+    this.changed()
+    this.#look()
     try {
-      for await (const words of hear(this.#stream.readable)) {
+      for await (const words of hear(stream.readable)) {
         if (!isToGuest(words)) throw new Error('the host sent something that is no message')
         this.#take(words)
       }
     } catch (error) {
-      this.#stream.abort(error)
+      stream.abort(error)
       return error
     }
-    if (!this.#left && this.state === 'open') this.#over('The host ended the conversation.')
+    if (!this.#left && this.state === 'open' && stream === this.#stream) this.#over('The host ended the conversation.')
     return undefined
   }
 

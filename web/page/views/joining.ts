@@ -1,6 +1,6 @@
 /** Joining, step by step as it happens: what is done, how long it took, what fails and why. */
 
-import type { JoinEvent, NodeEvent, Status } from '../../src/index.js'
+import type { JoinEvent, NodeEvent, Status, TabRole } from '../../src/index.js'
 import { byId, h } from '../dom.js'
 import { duration } from '../format.js'
 
@@ -18,6 +18,9 @@ const STEPS: { step: Step; label: string; doing: string }[] = [
 
 const WORDS: { [state in StepState]: string } = { waiting: 'to come', active: 'under way', done: 'done', failed: 'failed' }
 
+const FOLLOWING =
+  'This tab uses the node of another tab of this page, and is the same peer. When that tab goes, this one takes over.'
+
 interface Row {
   item: HTMLLIElement
   time: HTMLElement
@@ -28,10 +31,15 @@ export class JoiningView {
   readonly #status = byId('status')
   readonly #rows = new Map<Step, Row>()
   readonly #troubles = byId('relay-troubles')
+  readonly #note = byId('tab-note')
+  readonly #reason = byId('status-reason')
   readonly #failed = new Map<string, JoinEvent>()
   /** Steps that some relay has reached. */
   readonly #done = new Set<Step>()
   #state: Status['state'] = 'joining'
+  /** Why the node is in no network. */
+  #why: string | undefined
+  #role: TabRole = 'alone'
   #start = performance.now()
   #joinedMs: number | undefined
 
@@ -62,6 +70,10 @@ export class JoiningView {
 
   see(event: NodeEvent): void {
     if (event.type === 'status') this.#see(event)
+    if (event.type === 'tab') {
+      this.#role = event.role
+      this.#paint()
+    }
     if (event.type !== 'join') return
     if (event.step === 'failed') this.#failed.set(event.relay, event)
     else this.#reach(event.step, event.relay)
@@ -82,10 +94,11 @@ export class JoiningView {
     this.#paint()
   }
 
-  #see({ state }: Status): void {
+  #see({ state, reason }: Status): void {
     if (this.#state === 'ready' && state !== 'ready') this.restart('dial')
     if (state === 'ready') this.#joinedMs ??= performance.now() - this.#start
     this.#state = state
+    this.#why = reason
     this.#paint()
   }
 
@@ -110,6 +123,10 @@ export class JoiningView {
       item.dataset['state'] = state
       word.textContent = `: ${WORDS[state]}`
     }
+    // The steps are those of the tab that runs the node.
+    byId('steps').hidden = this.#role === 'following'
+    this.#note.textContent = this.#role === 'following' ? FOLLOWING : ''
+    this.#reason.textContent = this.#state === 'ready' || this.#why === undefined ? '' : `${sentence(this.#why)} It comes back by itself.`
     this.#status.dataset['state'] = this.#state
     const text = this.#text()
     if (this.#status.textContent !== text) this.#status.textContent = text
@@ -121,6 +138,10 @@ export class JoiningView {
     const doing = this.#next()?.doing
     return this.#state === 'joining' && doing ? `joining: ${doing}` : this.#state
   }
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`
 }
 
 function trouble({ relay, code, reason, retryInMs }: JoinEvent): HTMLElement {

@@ -1,15 +1,17 @@
 /** Who this page is, and whom it is connected to and how. */
 
-import type { OpenRed, PeerInfo } from '../../src/index.js'
+import type { NotDirect, OpenRed, PeerInfo } from '../../src/index.js'
 import { byId, copyButton, h } from '../dom.js'
 import { duration, hue, shortId } from '../format.js'
+import { pathTag, whyRelayed } from '../path.js'
 
 /** How often round trips are looked at again while the page is seen. */
 const REFRESH_MS = 3_000
 /** Connections listed; the rest are counted. */
 const MAX_LISTED = 20
 
-export function showYou(node: OpenRed, kept: boolean): void {
+/** `kept`: whether the identity is that of the last visit; `remark`: what is to be said about it beyond that. */
+export function showYou(node: OpenRed, kept: boolean, remark = ''): void {
   const dot = h('span', { class: 'dot large', 'aria-hidden': 'true' })
   dot.style.setProperty('--hue', String(hue(node.peerId)))
   byId('you').replaceChildren(
@@ -22,6 +24,7 @@ export function showYou(node: OpenRed, kept: boolean): void {
         ? 'Made by this browser and kept for this site. It proves that you are the same as last time.'
         : 'Made for this visit; the next one gets another.',
     ),
+    ...(remark === '' ? [] : [h('p', { class: 'hint', 'data-testid': 'identity-remark' }, remark)]),
     h(
       'p',
       { class: 'hint', 'data-testid': 'warm', 'data-warm': String(node.stats().warm) },
@@ -35,6 +38,7 @@ export function showYou(node: OpenRed, kept: boolean): void {
 export class PeersView {
   readonly #list = byId('peers')
   readonly #node: OpenRed
+  #looks = 0
 
   constructor(node: OpenRed) {
     this.#node = node
@@ -46,26 +50,37 @@ export class PeersView {
   }
 
   refresh(): void {
-    try {
-      this.#show(this.#node.peers())
-    } catch {
-      // A node that has ended has no connections.
-      this.#show([])
-    }
+    void this.#look()
   }
 
-  #show(peers: PeerInfo[]): void {
-    if (peers.length === 0) {
+  async #look(): Promise<void> {
+    const look = (this.#looks += 1)
+    let peers: PeerInfo[] = []
+    try {
+      peers = this.#node.peers()
+    } catch {
+      // A node that has ended has no connections.
+    }
+    const shown = sorted(peers).slice(0, MAX_LISTED)
+    const rows = await Promise.all(shown.map(async (peer) => peerRow(peer, peer.path === 'relayed' ? await whyRelayed(this.#node, peer.peerId) : undefined)))
+    if (look === this.#looks) this.#show(rows, peers.length - shown.length)
+  }
+
+  #show(rows: HTMLElement[], rest: number): void {
+    if (rows.length === 0) {
       this.#list.replaceChildren(h('li', { class: 'empty' }, 'None yet.'))
       return
     }
-    const first = [...peers].sort((a, b) => Number(b.roles.includes('relay')) - Number(a.roles.includes('relay')) || a.since - b.since)
-    const rest = first.length - MAX_LISTED
-    this.#list.replaceChildren(...first.slice(0, MAX_LISTED).map(peerRow), rest > 0 ? h('li', { class: 'empty' }, `and ${rest} more`) : '')
+    this.#list.replaceChildren(...rows, rest > 0 ? h('li', { class: 'empty' }, `and ${rest} more`) : '')
   }
 }
 
-function peerRow(peer: PeerInfo): HTMLElement {
+/** Relays first, then whoever is here longest. */
+function sorted(peers: PeerInfo[]): PeerInfo[] {
+  return [...peers].sort((a, b) => Number(b.roles.includes('relay')) - Number(a.roles.includes('relay')) || a.since - b.since)
+}
+
+function peerRow(peer: PeerInfo, why: NotDirect | undefined): HTMLElement {
   const dot = h('span', { class: 'dot', 'aria-hidden': 'true' })
   dot.style.setProperty('--hue', String(hue(peer.peerId)))
   // A peer that has not told its role yet is one this page dialled, so it is no page.
@@ -76,7 +91,7 @@ function peerRow(peer: PeerInfo): HTMLElement {
     dot,
     h('code', { title: peer.peerId }, shortId(peer.peerId)),
     h('span', { class: 'tag' }, kind),
-    h('span', { class: `tag ${peer.path}` }, peer.path),
+    pathTag(peer.path, why),
     h('span', { class: 'muted' }, peer.transport),
     peer.rttMs !== undefined && h('span', { class: 'muted rtt' }, duration(peer.rttMs)),
   )

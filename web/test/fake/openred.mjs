@@ -13,6 +13,10 @@ const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 export const fake = {
   /** Every node made so far. */
   nodes: [],
+  /** Peer ids that two nodes had at the same time. */
+  clashes: [],
+  /** How nodes reach each other from here on. */
+  path: 'relayed',
   /** Modules handed to `init`. */
   inits: [],
   /** Milliseconds between the steps of joining, so that people see them; in tests, microtasks. */
@@ -35,6 +39,11 @@ export function generateIdentity () {
   return crypto.getRandomValues(new Uint8Array(68))
 }
 
+export function peerIdOf (identity) {
+  if (identity.length !== 68) throw { code: 'INVALID_OPTION', message: 'identity is no Ed25519 key' }
+  return `12D3KooW${Array.from(identity.slice(0, 44), (byte) => BASE58[byte % 58]).join('')}`
+}
+
 export class RawNode {
   canceled = []
   closed = false
@@ -43,6 +52,7 @@ export class RawNode {
   #pending = new Map()
   #handlers = new Map()
   #registrations = new Map()
+  #streams = []
   #next = 1
   #state = { state: 'joining' }
   #joined
@@ -53,10 +63,10 @@ export class RawNode {
     for (const relay of options.relays) {
       if (relay === '' || relay.includes('malformed')) throw { code: 'INVALID_ADDRESS', message: `${relay} is no address` }
     }
-    if (options.identity.length !== 68) throw { code: 'INVALID_OPTION', message: 'identity is no Ed25519 key' }
+    this.id = peerIdOf(options.identity)
     this.options = options
     this.#options = options
-    this.id = `12D3KooW${Array.from(options.identity.slice(0, 44), (byte) => BASE58[byte % 58]).join('')}`
+    if (peers.has(this.id)) fake.clashes.push(this.id)
     this.#joined = this.#join()
     this.#joined.catch(() => {})
     peers.set(this.id, this)
@@ -109,6 +119,9 @@ export class RawNode {
   provide (op, offer) {
     return this.#call(op, async (cancelled) => {
       checkName(offer.name)
+      if ([...this.#registrations.values()].some(({ name }) => name === offer.name)) {
+        throw { code: 'INVALID_OPTION', message: `this node offers ${offer.name} already` }
+      }
       await Promise.resolve()
       if (cancelled()) return
       const id = this.#next++
@@ -190,7 +203,9 @@ export class RawNode {
       if (!handler) throw { code: 'REFUSED', message: `${provider} does not serve ${name}` }
       const [here, there] = streamPair(name, this.id, provider)
       handler.streams.put(there)
-      for (const [node, id] of [[this, provider], [peer, this.id]]) node.emit({ type: 'peer:connect', peerId: id, path: 'relayed' })
+      this.#streams.push(here)
+      peer.#streams.push(there)
+      for (const [node, id] of [[this, provider], [peer, this.id]]) node.emit({ type: 'peer:connect', peerId: id, path: fake.path })
       return here
     })
   }
@@ -212,7 +227,7 @@ export class RawNode {
     const others = [...peers.values()].filter((node) => node !== this && !node.closed)
     return [
       ...(this.relay ? [this.relay] : []),
-      ...others.map((node) => ({ peerId: node.id, roles: [], path: 'relayed', transport: 'websocket', address: `/p2p-circuit/p2p/${node.id}`, rttMs: undefined, since: Date.now() })),
+      ...others.map((node) => ({ peerId: node.id, roles: [], path: fake.path, transport: 'websocket', address: `/p2p-circuit/p2p/${node.id}`, rttMs: undefined, since: Date.now() })),
     ]
   }
 
@@ -220,11 +235,12 @@ export class RawNode {
     return { uptimeMs: 1, peers: 1, relays: 1, reservations: 1, bytesIn: 1, bytesOut: 1, finds: 0, findMs: 0, peerConnections: 0, findsByLayer: {}, cacheHits: 0, cachedServices: 0, rememberedPeers: 3, routingTable: 4 }
   }
 
+  async networkGone () { this.gone = (this.gone ?? 0) + 1 }
   async wake () { this.woken = (this.woken ?? 0) + 1 }
 
   explain (peerId) {
     if (!/[A-Z]/.test(peerId)) return { code: 'NOBODY', reason: `nobody offers ${peerId}`, layers: [] }
-    return peers.has(peerId) ? { code: 'RELAYED', reason: 'it is connected through a relay' } : { code: 'UNKNOWN', reason: 'nobody knows it' }
+    return peers.has(peerId) ? { code: 'RELAYED', reason: 'it is connected through a relay', notDirect: { code: 'TRYING', reason: 'a direct path is being tried' } } : { code: 'UNKNOWN', reason: 'nobody knows it' }
   }
 
   cancel (op) {
@@ -233,22 +249,31 @@ export class RawNode {
   }
 
   async close () {
-    this.closed = true
     this.#registrations.clear()
+    this.abandon()
+  }
+
+  abandon () {
+    if (this.closed) return
+    this.closed = true
+    for (const stream of this.#streams) stream.reset()
     for (const id of [...this.#handlers.keys()]) this.closeHandler(id)
+    for (const reject of this.#pending.values()) reject({ code: 'CLOSED', message: 'the node is closed' })
     this.#events.end()
-    peers.delete(this.id)
+    if (peers.get(this.id) === this) peers.delete(this.id)
   }
 
   #call (op, action) {
     return new Promise((resolve, reject) => {
       this.#pending.set(op, reject)
+      // A node that is `stuck` answers nothing.
+      if (this.stuck) return
       action(() => this.canceled.includes(op)).then(resolve, reject).finally(() => this.#pending.delete(op))
     })
   }
 }
 
-function checkName (name) {
+export function checkName (name) {
   const bytes = new TextEncoder().encode(name).length
   if (bytes === 0 || bytes > 128 || /[\s@/?#\p{Lu}]/u.test(name)) throw { code: 'INVALID_NAME', message: `${JSON.stringify(name)} is no service name` }
 }
@@ -329,7 +354,7 @@ function rawStream (name, remotePeer, incoming, outgoing) {
   return {
     name,
     remotePeer,
-    path: 'relayed',
+    path: fake.path,
     read: (max) => incoming.read(max),
     write: (bytes) => outgoing.write(bytes),
     finish: async () => outgoing.finish(),

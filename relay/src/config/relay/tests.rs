@@ -72,6 +72,8 @@ fn a_wrong_value_names_the_option_the_value_and_what_would_be_right() {
         ("--metrics", "localhost", "127.0.0.1:8080"),
         ("--listen", "/dns4/example.org/tcp/1", "/ip4/0.0.0.0/udp/8080/quic-v1"),
         ("--listen", "nonsense", "/ip4/0.0.0.0/udp/8080/quic-v1"),
+        ("--stun", "on", "0.0.0.0:3478"),
+        ("--stun", "3478", "`off`"),
         ("--announce", "example.org:443", "https://relay.example.org"),
         ("--bootstrap", "http://", ""),
         ("--network", "Main!", ""),
@@ -91,6 +93,15 @@ fn a_wrong_value_names_the_option_the_value_and_what_would_be_right() {
 fn a_wrong_value_of_the_file_names_the_file() {
     let message = config(&["--data", "d"], Some("http = 8080")).unwrap_err();
     assert!(message.contains("--http: `8080`") && message.contains("(from relay.toml)"), "{message}");
+}
+
+#[test]
+fn stun_stands_beside_http_or_where_it_is_told_or_nowhere() {
+    let stun = |arguments: &[&str]| config(&[&["--data", "d"], arguments].concat(), None).unwrap().stun;
+    assert_eq!(stun(&[]), Stun::Beside);
+    assert_eq!(stun(&["--stun", "off"]), Stun::Off);
+    assert_eq!(stun(&["--stun", "[::]:3478"]), Stun::At("[::]:3478".parse().unwrap()));
+    assert_eq!(config(&[], Some("data = 'd'\nstun = 'off'")).unwrap().stun, Stun::Off);
 }
 
 #[test]
