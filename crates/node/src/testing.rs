@@ -15,6 +15,7 @@ use libp2p::{
     relay,
     swarm::{ConnectionId, NetworkBehaviour, SwarmEvent},
 };
+use openred_core::PeerConnections;
 
 use crate::{
     meter::Meter,
@@ -34,7 +35,8 @@ pub(crate) fn swarm<B: NetworkBehaviour>(
     let identity = Keypair::generate_ed25519();
     let peer = identity.public().to_peer_id();
     let (relay, client) = relay::client::new(peer);
-    let transport = platform::transport(&identity, relay, platform::pages(0).0, config, meter).unwrap();
+    let transport =
+        platform::transport(&identity, relay, platform::pages(&PeerConnections::default()).0, config, meter).unwrap();
     Swarm::new(transport, behaviour(peer, client), peer, platform::executor_config())
 }
 

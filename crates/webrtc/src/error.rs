@@ -40,6 +40,9 @@ pub enum Error {
     /// Too many negotiations are under way.
     #[error("too many negotiations are under way")]
     Busy,
+    /// So many peer connections were made that this one is not: the rest is for what the page itself wants.
+    #[error("too many peer connections were made already")]
+    Spent,
     /// There is no relayed connection to the peer, and none could be made.
     #[error("no relayed connection to the peer: {0}")]
     NoCircuit(String),
@@ -75,6 +78,7 @@ impl Error {
             Self::Lost(_) => "lost",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
+            Self::Spent => "spent",
             Self::NoCircuit(_) => "no-circuit",
             Self::NoSignalling(_) => "no-signalling",
             Self::Refused => "refused",
@@ -83,6 +87,13 @@ impl Error {
             Self::Handshake(_) => "handshake",
             Self::Closing => "closing",
         }
+    }
+
+    /// Whether it says something of who made the offer, and not of this page or of the way between.
+    pub(crate) fn is_of_offer(&self) -> bool {
+        let ours =
+            matches!(self, Self::Unsupported | Self::NoPeerConnection(_) | Self::Busy | Self::Spent | Self::Closing);
+        !ours && !matches!(self, Self::NoCircuit(_))
     }
 
     pub(crate) fn browser(what: &'static str, error: &JsValue) -> Self {

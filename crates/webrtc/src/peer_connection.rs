@@ -37,10 +37,17 @@ const REFLEXIVE: &str = " typ srflx";
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
+static MADE_FOR_OTHERS: AtomicU32 = AtomicU32::new(0);
+
 /// How many peer connections were made since the page was opened. Browsers count too: Chromium gives a page 500 of them,
 /// closed ones included until they are collected.
 pub fn peer_connections() -> u32 {
     MADE.load(Ordering::Relaxed)
+}
+
+/// How many of them answered the offer of another peer.
+pub(crate) fn made_for_others() -> u32 {
+    MADE_FOR_OTHERS.load(Ordering::Relaxed)
 }
 
 /// Whether this page, or this worker, can make peer connections.
@@ -215,6 +222,13 @@ impl PeerConnection {
             _on_candidate: on_candidate,
             transport: RefCell::default(),
         })))
+    }
+
+    /// The same, to answer an offer.
+    pub(crate) fn for_other(ice_servers: &[String]) -> Result<Self, Error> {
+        let connection = Self::new(ice_servers)?;
+        MADE_FOR_OTHERS.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
     }
 
     pub(crate) fn state(&self) -> State {

@@ -6,7 +6,7 @@ use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{muxing::StreamMuxerBox, transport::Boxed},
 };
-use openred_core::{DialFailure, DirectFailure, Input};
+use openred_core::{DialFailure, DirectFailure, Input, PeerConnections};
 use openred_webrtc::{Error, is_supported, peer};
 
 /// How long a negotiation may take, the circuit included if there is none. Two pages on one network need a tenth of a
@@ -19,10 +19,10 @@ pub type PageTransport = peer::Transport;
 /// Negotiates connections with pages over relayed ones.
 pub(crate) type Pages = peer::Behaviour;
 
-/// Both halves. Once the page has made `offers` peer connections, those that others ask for are refused. No STUN server is
-/// asked before one is named.
-pub fn pages(offers: u32) -> (PageTransport, Pages) {
-    peer::new(peer::Config { timeout: TIMEOUT, max_made: offers, ..peer::Config::default() })
+/// Both halves. No STUN server is asked before one is named.
+pub fn pages(marks: &PeerConnections) -> (PageTransport, Pages) {
+    let (max_made, max_made_for_others) = (marks.offers, marks.for_others);
+    peer::new(peer::Config { timeout: TIMEOUT, max_made, max_made_for_others, ..peer::Config::default() })
 }
 
 /// What to listen on to be dialled by pages; none if this page cannot be.
@@ -57,7 +57,7 @@ fn why(error: &Error) -> DirectFailure {
         Error::UdpBlocked => DirectFailure::UdpBlocked,
         Error::Unsupported | Error::NoPeerConnection(_) => DirectFailure::Unsupported,
         Error::Lost(_) | Error::NoCircuit(_) | Error::Closing => DirectFailure::Gone,
-        Error::Busy => DirectFailure::Busy,
+        Error::Busy | Error::Spent => DirectFailure::Busy,
         Error::Timeout => DirectFailure::Timeout,
         Error::Refused
         | Error::NoSignalling(_)

@@ -143,7 +143,9 @@ fn a_damaged_certificate_is_an_error() {
         let config = Config { webrtc_certificate: Some(damaged.to_owned()), ..Config::default() };
         let identity = Keypair::generate_ed25519();
         let (relay, _) = relay::client::new(identity.public().to_peer_id());
-        let Err(error) = transport(&identity, relay, config, &Meter::new(None)) else { panic!("accepted:\n{damaged}") };
+        let Err(error) = transport(&identity, relay, PageTransport, config, &Meter::new(None)) else {
+            panic!("accepted:\n{damaged}")
+        };
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
     };
     for length in 0..certificate.trim_end().len() {
