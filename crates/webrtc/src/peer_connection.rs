@@ -35,6 +35,11 @@ pub const MAX_CHANNELS: usize = 256;
 /// What a candidate that a STUN server has told says of itself (RFC 8839, section 5.1).
 const REFLEXIVE: &str = " typ srflx";
 
+/// The same of an address of this machine, and how the name ends that browsers give in its place. Where they show the address
+/// itself, they leave out what a STUN server has told if it is the same.
+const HOST: &str = " typ host";
+const HIDDEN: &str = ".local ";
+
 static MADE: AtomicU32 = AtomicU32::new(0);
 
 static MADE_FOR_OTHERS: AtomicU32 = AtomicU32::new(0);
@@ -78,7 +83,7 @@ struct Shared {
     init: RefCell<Option<js::DataChannel>>,
     /// Own candidates as JSON, then `None`. At most [`MAX_CANDIDATES`].
     candidates: RefCell<VecDeque<Option<String>>>,
-    /// Whether STUN servers are asked and none has answered.
+    /// Whether STUN servers are asked and certainly none has answered.
     unseen: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
@@ -162,7 +167,7 @@ impl Shared {
     fn handle_candidate(&self, candidate: Option<js::Candidate>) {
         // An empty one ends a generation of candidates, and there is but one.
         let candidate = candidate.filter(|candidate| !candidate.text().is_empty());
-        if candidate.as_ref().is_some_and(|candidate| candidate.text().contains(REFLEXIVE)) {
+        if candidate.as_ref().is_some_and(|candidate| may_be_seen(&candidate.text())) {
             self.unseen.set(false);
         }
         let json = match candidate {
@@ -178,6 +183,11 @@ impl Shared {
         }
         self.wake();
     }
+}
+
+/// Whether a candidate says that a STUN server has answered, or leaves that open.
+fn may_be_seen(candidate: &str) -> bool {
+    candidate.contains(REFLEXIVE) || candidate.contains(HOST) && !candidate.contains(HIDDEN)
 }
 
 impl PeerConnection {

@@ -9,8 +9,8 @@ use libp2p::{
 use openred_core::{DialFailure, DirectFailure, Input, PeerConnections};
 use openred_webrtc::{Error, is_supported, peer};
 
-/// How long a negotiation may take, the circuit included if there is none. Two pages on one network need a tenth of a
-/// second, a path that needs more than this is worth little.
+/// How long a negotiation may take once there is a stream for it. Two pages on one network need a tenth of a second, a path
+/// that needs more than this is worth little.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Dials pages and is dialled by them.
@@ -55,16 +55,13 @@ fn why(error: &Error) -> DirectFailure {
     match error {
         Error::NoPath => DirectFailure::Ice,
         Error::UdpBlocked => DirectFailure::UdpBlocked,
-        Error::Unsupported | Error::NoPeerConnection(_) => DirectFailure::Unsupported,
+        Error::Unsupported => DirectFailure::Unsupported,
+        Error::NoPeerConnection(_) | Error::Spent => DirectFailure::Quota,
         Error::Lost(_) | Error::NoCircuit(_) | Error::Closing => DirectFailure::Gone,
-        Error::Busy | Error::Spent => DirectFailure::Busy,
+        Error::Busy => DirectFailure::Busy,
         Error::Timeout => DirectFailure::Timeout,
-        Error::Refused
-        | Error::NoSignalling(_)
-        | Error::Signalling(_)
-        | Error::Browser { .. }
-        | Error::NoFingerprint
-        | Error::Handshake(_) => DirectFailure::Refused,
+        Error::Browser { .. } | Error::NoFingerprint => DirectFailure::Failed,
+        Error::Refused | Error::NoSignalling(_) | Error::Signalling(_) | Error::Handshake(_) => DirectFailure::Refused,
     }
 }
 
