@@ -3,7 +3,7 @@
 //!
 //! Binding requests are answered, with nothing but the address ([`answer`]); all else is dropped without a word. Requests
 //! carry no proof of where they come from, so what is sent to one group of addresses is limited ([`limit`]), and an answer
-//! is a dozen bytes longer than the least request. One task reads one datagram at a time; what it cannot take waits in the
+//! is 12 bytes longer than the least request, or 24 with an IPv6 address. One task reads one datagram at a time; what it cannot take waits in the
 //! system's buffer of the socket, or is lost there. Nothing is kept of who asked.
 //!
 //! There is no TCP, no TLS, no second address (RFC 5780), no authentication. Where a machine has several addresses and the

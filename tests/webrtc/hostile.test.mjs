@@ -7,9 +7,9 @@ import { jsPage, listen, noted, rigPage } from './pages.mjs'
 const UNREADABLE = 'v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=fingerprint:sha-256 hello\r\n'
 
 /** Our page, which can be dialled, and one of js-libp2p whose signalling is the story's. */
-async function oursAndTheirs (world, { timeout } = {}) {
+async function oursAndTheirs (world, options = {}) {
   const relay = await world.relay()
-  const ours = await rigPage(world, { timeout })
+  const ours = await rigPage(world, options)
   const { address, circuit, peer } = await listen(ours, relay)
   const theirs = await jsPage(world, { byHand: true, listen: [`${relay.address('webrtc-direct')}/p2p-circuit`] })
   return { relay, ours, theirs, address, circuit, peer }
@@ -162,4 +162,55 @@ story('offers of a crowd leave room for what the page itself wants', async (worl
   const other = await rigPage(world)
   const { address, peer } = await listen(other, relay)
   assert.equal(await ours.evaluate((address) => node.dial(address), address), peer)
+})
+
+/** Has one js-libp2p node after another offer `sdp` to our page, or nothing at all; each is waited for. */
+async function offersOfCrowd ({ ours, theirs, circuit }, count, sdp) {
+  for (let n = 0; n < count; n++) {
+    const peer = await theirs.evaluate(async ({ circuit, sdp }) => {
+      const one = await js.createNode({ transports: [js.webRTCDirect()] })
+      const conversation = await js.converse(one, circuit)
+      if (sdp === undefined) conversation.stream.abort(new Error('changed my mind'))
+      else try { conversation.say('offer', sdp) } catch {} // it is refused before it is made
+      return one.peerId.toString()
+    }, { circuit, sdp })
+    await noted(ours, `incoming from ${peer} failed`)
+  }
+}
+
+story('streams on which nobody offers anything cost no peer connection', async (world) => {
+  const pages = await oursAndTheirs(world)
+  const before = await pages.ours.evaluate(() => made.length)
+  await offersOfCrowd(pages, 5)
+  assert.equal(await pages.ours.evaluate(() => made.length), before)
+  await assertReachable(world, pages)
+})
+
+story('offers of others do not use up what the page wants for itself', async (world) => {
+  const pages = await oursAndTheirs(world, { offers: 2 })
+  await offersOfCrowd(pages, 3, UNREADABLE)
+  await noted(pages.ours, 'failed: spent')
+  const other = await rigPage(world)
+  const { address, peer } = await listen(other, pages.relay)
+  assert.equal(await pages.ours.evaluate((address) => node.dial(address), address), peer)
+})
+
+story('a peer whose offer failed is not listened to for a while', async (world) => {
+  const pages = await oursAndTheirs(world)
+  const { ours, theirs, circuit } = pages
+  const offer = () => theirs.evaluate(async ({ circuit, sdp }) => {
+    const conversation = await js.converse(node, circuit)
+    try {
+      conversation.say('offer', sdp)
+      return await conversation.hear()
+    } catch {
+      return undefined
+    }
+  }, { circuit, sdp: UNREADABLE })
+  await offer()
+  await noted(ours, 'failed: browser')
+  const before = await ours.evaluate(() => made.length)
+  assert.equal(await offer(), undefined)
+  assert.equal(await ours.evaluate(() => made.length), before)
+  await assertReachable(world, pages)
 })

@@ -26,11 +26,11 @@ function remember () {
 }
 
 /** A page with a node of the rig in it: `node`, and the module as `rig`. */
-export async function rigPage (world, { timeout, ...options } = {}) {
+export async function rigPage (world, { timeout, offers, ...options } = {}) {
   world.rigSite ??= await world.site({ pages: { '/': RIG }, folder: FOLDER })
   const page = await world.visit(world.rigSite.url, { init: remember, ...options })
   await page.waitForFunction(() => globalThis.rig !== undefined)
-  await page.evaluate((timeout) => { globalThis.node = new rig.Rig(timeout) }, timeout)
+  await page.evaluate(({ timeout, offers }) => { globalThis.node = new rig.Rig(timeout, offers) }, { timeout, offers })
   return page
 }
 

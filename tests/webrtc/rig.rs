@@ -74,13 +74,15 @@ fn text(error: impl ToString) -> JsValue {
 
 #[wasm_bindgen]
 impl Rig {
-    /// Starts a node with an identity of the moment; `timeout` bounds a negotiation, in ms.
+    /// Starts a node with an identity of the moment; `timeout` bounds a negotiation, in ms, and `offers` the connections that
+    /// are made for others.
     #[wasm_bindgen(constructor)]
-    pub fn new(timeout: Option<u32>) -> Self {
+    pub fn new(timeout: Option<u32>, offers: Option<u32>) -> Self {
         let identity = Keypair::generate_ed25519();
         let me = identity.public().to_peer_id();
         let mut config = peer::Config::default();
         config.timeout = timeout.map_or(config.timeout, |ms| Duration::from_millis(ms.into()));
+        config.max_made_for_others = offers.unwrap_or(config.max_made_for_others);
         let (webrtc_transport, webrtc) = peer::new(config);
         let (relay_transport, relay) = relay::client::new(me);
         let circuits = relay_transport

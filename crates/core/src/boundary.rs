@@ -259,6 +259,8 @@ pub enum DirectFailure {
     UdpBlocked,
     /// The platform cannot, or may not.
     Unsupported,
+    /// The page has made all the connections that it may, or that the browser allows it.
+    Quota,
     /// The peer does not speak the signalling protocol, broke it, or said no.
     Refused,
     /// The relayed connection ended before everything was said.
@@ -267,6 +269,8 @@ pub enum DirectFailure {
     Busy,
     /// It took too long, and nothing is known of the reason.
     Timeout,
+    /// The platform would not do its part.
+    Failed,
 }
 
 impl DirectFailure {
@@ -276,10 +280,12 @@ impl DirectFailure {
             DirectFailure::Ice => "ICE_FAILED",
             DirectFailure::UdpBlocked => "UDP_BLOCKED",
             DirectFailure::Unsupported => "WEBRTC_OFF",
+            DirectFailure::Quota => "QUOTA",
             DirectFailure::Refused => "REFUSED",
             DirectFailure::Gone => "GONE",
             DirectFailure::Busy => "BUSY",
             DirectFailure::Timeout => "TIMEOUT",
+            DirectFailure::Failed => "FAILED",
         }
     }
 }

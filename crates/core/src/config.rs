@@ -116,11 +116,14 @@ pub struct PeerConnections {
     /// Up to here the shell answers the offers of others, so that they cannot use up what the page needs itself. The rest, a
     /// fifth, is for relays that are reached by WebRTC-direct alone.
     pub offers: u32,
+    /// So many of them the shell makes for offers of others, which cost the others less than this page: well below `upgrades`,
+    /// so that nobody can end the page's own attempts; a guess.
+    pub for_others: u32,
 }
 
 impl Default for PeerConnections {
     fn default() -> Self {
-        Self { spare_relays: 50, upgrades: 250, valuable: 350, offers: 400 }
+        Self { spare_relays: 50, upgrades: 250, valuable: 350, offers: 400, for_others: 150 }
     }
 }
 

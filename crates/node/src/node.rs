@@ -95,7 +95,7 @@ impl Node {
         let (relay_transport, relay_client) = relay::client::new(peer_id);
         let mut platform = config.platform;
         let fetcher = platform::Fetcher::new(&mut platform);
-        let (page_transport, pages) = platform::pages(decisions.peer_connections.offers);
+        let (page_transport, pages) = platform::pages(&decisions.peer_connections);
         let transport = platform::transport(&identity, relay_transport, page_transport, platform, &meter)
             .map_err(|error| Error::Unsupported(format!("the transports cannot be set up: {error}")))?;
         let protocols = Protocols::new(&config.network);

@@ -13,8 +13,9 @@ use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol, Swarm,
     identity::Keypair,
     relay,
-    swarm::{ConnectionId, NetworkBehaviour, SwarmEvent},
+    swarm::{self, ConnectionId, NetworkBehaviour, SwarmEvent},
 };
+use openred_core::PeerConnections;
 
 use crate::{
     meter::Meter,
@@ -31,11 +32,29 @@ pub(crate) fn swarm<B: NetworkBehaviour>(
     meter: &Meter,
     behaviour: impl FnOnce(PeerId, relay::client::Behaviour) -> B,
 ) -> Swarm<B> {
+    swarm_set(config, meter, platform::executor_config(), behaviour)
+}
+
+/// The same with settings of its own, on the platform's usual transports.
+pub(crate) fn swarm_with<B: NetworkBehaviour>(
+    settings: swarm::Config,
+    behaviour: impl FnOnce(PeerId, relay::client::Behaviour) -> B,
+) -> Swarm<B> {
+    swarm_set(platform::Config::default(), &Meter::new(None), settings, behaviour)
+}
+
+fn swarm_set<B: NetworkBehaviour>(
+    config: platform::Config,
+    meter: &Meter,
+    settings: swarm::Config,
+    behaviour: impl FnOnce(PeerId, relay::client::Behaviour) -> B,
+) -> Swarm<B> {
     let identity = Keypair::generate_ed25519();
     let peer = identity.public().to_peer_id();
     let (relay, client) = relay::client::new(peer);
-    let transport = platform::transport(&identity, relay, platform::pages(0).0, config, meter).unwrap();
-    Swarm::new(transport, behaviour(peer, client), peer, platform::executor_config())
+    let transport =
+        platform::transport(&identity, relay, platform::pages(&PeerConnections::default()).0, config, meter).unwrap();
+    Swarm::new(transport, behaviour(peer, client), peer, settings)
 }
 
 /// A swarm that opens and accepts streams and does nothing else.

@@ -14,7 +14,7 @@ pub enum Error {
     /// There is no `RTCPeerConnection` here: a worker, or WebRTC is switched off.
     #[error("WebRTC is not available here")]
     Unsupported,
-    /// The browser makes no peer connection: it is forbidden, or has made too many.
+    /// The browser makes no peer connection, as a rule because it has made too many for the page.
     #[error("the browser makes no peer connection: {0}")]
     NoPeerConnection(String),
     /// The browser refused something.
@@ -28,7 +28,8 @@ pub enum Error {
     /// No pair of addresses worked, or those that did have stopped working for good.
     #[error("no direct path works")]
     NoPath,
-    /// The same, and no STUN server that was asked has answered: UDP does not get out of this network, or not back.
+    /// The same, and no STUN server that was asked has answered, as far as the candidates tell: UDP does not get out of this
+    /// network, or not back.
     #[error("no direct path works, and no STUN server could be reached over UDP")]
     UdpBlocked,
     /// The connection was closed by the remote, or was without answer for too long.
@@ -40,10 +41,13 @@ pub enum Error {
     /// Too many negotiations are under way.
     #[error("too many negotiations are under way")]
     Busy,
+    /// So many peer connections were made that this one is not: the rest is for what the page itself wants.
+    #[error("too many peer connections were made already")]
+    Spent,
     /// There is no relayed connection to the peer, and none could be made.
     #[error("no relayed connection to the peer: {0}")]
     NoCircuit(String),
-    /// The peer does not speak the signalling protocol, or the stream of it failed.
+    /// The peer does not speak the signalling protocol.
     #[error("no signalling with the peer: {0}")]
     NoSignalling(String),
     /// The peer ended the conversation without an answer: it has too many under way, or wants no direct connection.
@@ -75,6 +79,7 @@ impl Error {
             Self::Lost(_) => "lost",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
+            Self::Spent => "spent",
             Self::NoCircuit(_) => "no-circuit",
             Self::NoSignalling(_) => "no-signalling",
             Self::Refused => "refused",
@@ -83,6 +88,13 @@ impl Error {
             Self::Handshake(_) => "handshake",
             Self::Closing => "closing",
         }
+    }
+
+    /// Whether it says something of who made the offer, and not of this page or of the way between.
+    pub(crate) fn is_of_offer(&self) -> bool {
+        let ours =
+            matches!(self, Self::Unsupported | Self::NoPeerConnection(_) | Self::Busy | Self::Spent | Self::Closing);
+        !ours && !matches!(self, Self::NoCircuit(_))
     }
 
     pub(crate) fn browser(what: &'static str, error: &JsValue) -> Self {

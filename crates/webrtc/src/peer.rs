@@ -19,7 +19,9 @@
 //!
 //! [`Config::max_negotiations`] at once, of those at most [`Config::max_answered`] that others have asked for, and
 //! [`MAX_PER_PEER`] that one peer has; [`Config::timeout`] for each.
-//! Nobody's offer is answered once the page has made [`Config::max_made`] peer connections.
+//! An offer that has come costs a peer connection, a stream on which none comes does not. Nobody's is answered once the page
+//! has made [`Config::max_made`] of them, or [`Config::max_made_for_others`] for offers, nor that of a peer whose last one
+//! failed a moment ago: it pauses, longer each time, as do at most `MAX_PEERS` peers at once.
 //!
 //! # What it does not do
 //!
@@ -29,6 +31,7 @@
 mod behaviour;
 mod handler;
 mod negotiation;
+mod pauses;
 mod transport;
 
 use std::{
@@ -73,6 +76,9 @@ pub struct Config {
     /// Peer connections that the page may have made before nobody's offer is answered any more, so that others cannot
     /// use up what the browser allows: Chromium gives a page 500. The default, 400, leaves it 100 of its own choice.
     pub max_made: u32,
+    /// Peer connections that the page may have made for offers of others before nobody's is answered any more, so that they
+    /// cannot spend what the page needs for its own dials. The default is 150, a guess.
+    pub max_made_for_others: u32,
 }
 
 impl Default for Config {
@@ -83,6 +89,7 @@ impl Default for Config {
             max_negotiations: 16,
             max_answered: 8,
             max_made: 400,
+            max_made_for_others: 150,
         }
     }
 }

@@ -35,12 +35,24 @@ pub const MAX_CHANNELS: usize = 256;
 /// What a candidate that a STUN server has told says of itself (RFC 8839, section 5.1).
 const REFLEXIVE: &str = " typ srflx";
 
+/// The same of an address of this machine, and how the name ends that browsers give in its place. Where they show the address
+/// itself, they leave out what a STUN server has told if it is the same.
+const HOST: &str = " typ host";
+const HIDDEN: &str = ".local ";
+
 static MADE: AtomicU32 = AtomicU32::new(0);
+
+static MADE_FOR_OTHERS: AtomicU32 = AtomicU32::new(0);
 
 /// How many peer connections were made since the page was opened. Browsers count too: Chromium gives a page 500 of them,
 /// closed ones included until they are collected.
 pub fn peer_connections() -> u32 {
     MADE.load(Ordering::Relaxed)
+}
+
+/// How many of them answered the offer of another peer.
+pub(crate) fn made_for_others() -> u32 {
+    MADE_FOR_OTHERS.load(Ordering::Relaxed)
 }
 
 /// Whether this page, or this worker, can make peer connections.
@@ -71,7 +83,7 @@ struct Shared {
     init: RefCell<Option<js::DataChannel>>,
     /// Own candidates as JSON, then `None`. At most [`MAX_CANDIDATES`].
     candidates: RefCell<VecDeque<Option<String>>>,
-    /// Whether STUN servers are asked and none has answered.
+    /// Whether STUN servers are asked and certainly none has answered.
     unseen: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
@@ -155,7 +167,7 @@ impl Shared {
     fn handle_candidate(&self, candidate: Option<js::Candidate>) {
         // An empty one ends a generation of candidates, and there is but one.
         let candidate = candidate.filter(|candidate| !candidate.text().is_empty());
-        if candidate.as_ref().is_some_and(|candidate| candidate.text().contains(REFLEXIVE)) {
+        if candidate.as_ref().is_some_and(|candidate| may_be_seen(&candidate.text())) {
             self.unseen.set(false);
         }
         let json = match candidate {
@@ -171,6 +183,11 @@ impl Shared {
         }
         self.wake();
     }
+}
+
+/// Whether a candidate says that a STUN server has answered, or leaves that open.
+fn may_be_seen(candidate: &str) -> bool {
+    candidate.contains(REFLEXIVE) || candidate.contains(HOST) && !candidate.contains(HIDDEN)
 }
 
 impl PeerConnection {
@@ -215,6 +232,13 @@ impl PeerConnection {
             _on_candidate: on_candidate,
             transport: RefCell::default(),
         })))
+    }
+
+    /// The same, to answer an offer.
+    pub(crate) fn for_other(ice_servers: &[String]) -> Result<Self, Error> {
+        let connection = Self::new(ice_servers)?;
+        MADE_FOR_OTHERS.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
     }
 
     pub(crate) fn state(&self) -> State {

@@ -1,8 +1,14 @@
 //! libp2p's words in the core's.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, io};
 
-use libp2p::{Multiaddr, PeerId, TransportError, core::ConnectedPoint, multiaddr::Protocol, swarm::DialError};
+use libp2p::{
+    Multiaddr, PeerId, TransportError,
+    core::{ConnectedPoint, upgrade::NegotiationError},
+    multiaddr::Protocol,
+    ping,
+    swarm::DialError,
+};
 use openred_core::DialFailure;
 
 use crate::platform;
@@ -70,6 +76,20 @@ pub(super) fn remote_address(
     }
 }
 
+/// Whether a ping failed because the peer answers none. Since a stream names its one protocol together with its first bytes,
+/// that shows as the answer to them is read.
+pub(super) fn no_pings(failure: &ping::Failure) -> bool {
+    match failure {
+        ping::Failure::Unsupported => true,
+        ping::Failure::Timeout => false,
+        ping::Failure::Other { error } => {
+            let inner = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+            let negotiation = inner.and_then(|error| error.downcast_ref::<NegotiationError>());
+            matches!(negotiation, Some(NegotiationError::Failed))
+        }
+    }
+}
+
 fn ends_in_peer(address: &Multiaddr) -> bool {
     matches!(address.iter().last(), Some(Protocol::P2p(_)))
 }
@@ -77,4 +97,37 @@ fn ends_in_peer(address: &Multiaddr) -> bool {
 /// Whether an address is `bare`, with a peer id at its end or without.
 pub(super) fn same_but_for_peer(address: &Multiaddr, bare: &Multiaddr) -> bool {
     address.iter().filter(|protocol| !matches!(protocol, Protocol::P2p(_))).eq(bare.iter())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::Either;
+    use libp2p::{
+        core::upgrade::Version,
+        swarm::{SwarmEvent, dummy},
+    };
+
+    use super::*;
+    use crate::testing::{connect, drive, listen, swarm_with};
+
+    #[tokio::test]
+    async fn a_peer_that_answers_no_pings_is_told_from_one_that_is_silent() {
+        let lazy = platform::executor_config().with_substream_upgrade_protocol_override(Version::V1Lazy);
+        let often = ping::Config::new().with_interval(std::time::Duration::from_millis(1));
+        let mut near = swarm_with(lazy, |_, _| ping::Behaviour::new(often));
+        let mut far = swarm_with(platform::executor_config(), |_, _| dummy::Behaviour);
+        let address = listen(&mut far, "/ip4/127.0.0.1/tcp/0").await;
+        connect(&mut near, &mut far, address).await;
+        let failure = drive(&mut near, &mut far, |event| match event {
+            Either::Left(SwarmEvent::Behaviour(ping::Event { result, .. })) => {
+                Some(result.expect_err("nobody answers"))
+            }
+            _ => None,
+        });
+        let failure = failure.await;
+        assert!(no_pings(&failure), "{failure:?}");
+        assert!(!no_pings(&ping::Failure::Timeout));
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert!(!no_pings(&ping::Failure::Other { error: Box::new(reset) }));
+    }
 }

@@ -20,7 +20,7 @@ use libp2p::{
     multiaddr::Protocol,
     quic, relay, swarm, tcp, websocket,
 };
-use openred_core::{DialFailure, Input};
+use openred_core::{DialFailure, Input, PeerConnections};
 
 pub(crate) use self::fetch::Fetcher;
 use self::incoming::IncomingWebSockets;
@@ -101,7 +101,7 @@ pub struct PageTransport;
 pub(crate) type Pages = swarm::dummy::Behaviour;
 
 /// Both halves of nothing.
-pub fn pages(_: u32) -> (PageTransport, Pages) {
+pub fn pages(_: &PeerConnections) -> (PageTransport, Pages) {
     (PageTransport, swarm::dummy::Behaviour)
 }
 

@@ -2,6 +2,7 @@ use std::{collections::BTreeSet, time::Instant};
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future::Either};
 use libp2p::{Swarm, Transport as _, core::transport::ListenerId, identity::Keypair, relay, swarm::SwarmEvent};
+use openred_core::PeerConnections;
 
 use super::*;
 use crate::{
@@ -180,9 +181,14 @@ async fn a_silent_peer_times_out_whoever_waits_too() {
     let identity = Keypair::generate_ed25519();
     let peer = identity.public().to_peer_id();
     let (relay, _) = relay::client::new(peer);
-    let mut far =
-        platform::transport(&identity, relay, platform::pages(0).0, platform::Config::default(), &Meter::new(None))
-            .unwrap();
+    let mut far = platform::transport(
+        &identity,
+        relay,
+        platform::pages(&PeerConnections::default()).0,
+        platform::Config::default(),
+        &Meter::new(None),
+    )
+    .unwrap();
     far.listen_on(ListenerId::next(), "/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
     let address = far.select_next_some().await.into_new_address().unwrap();
     near.dial(address).unwrap();

@@ -24,13 +24,18 @@ use libp2p::{
     },
 };
 use send_wrapper::SendWrapper;
+use web_time::Instant;
 
 use super::{
     Config, Dial, Incoming, MAX_PER_PEER,
     handler::{DialId, Handler, ToBehaviour},
     negotiation,
+    pauses::Pauses,
 };
-use crate::{Error, Muxer, address, peer_connections, signalling::Role};
+use crate::{
+    Error, Muxer, address,
+    peer_connection::{made_for_others, peer_connections},
+};
 
 /// How long the end of a signalling stream may take to be sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,6 +64,7 @@ pub struct Behaviour {
     negotiations: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Who asked for those of the negotiations that are not ours.
     answering: Vec<PeerId>,
+    pauses: Pauses,
     /// Empty whenever the swarm goes idle.
     queue: VecDeque<ToSwarm<Event, DialId>>,
     next_id: u64,
@@ -115,6 +121,7 @@ impl Behaviour {
             waiting: Vec::new(),
             negotiations: FuturesUnordered::new(),
             answering: Vec::new(),
+            pauses: Pauses::default(),
             queue: VecDeque::new(),
             next_id: 0,
         }
@@ -207,11 +214,21 @@ impl Behaviour {
 
     /// A stream that is dropped is reset, which is an answer too.
     fn handle_inbound(&mut self, peer: PeerId, stream: Stream) {
+        if self.pauses.holds(&peer, Instant::now()) {
+            tracing::debug!(%peer, "an offer comes too soon after one that failed");
+            return;
+        }
         let of_peer = self.answering.iter().filter(|other| **other == peer).count();
         let many = self.answering.len() >= self.config.max_answered || of_peer >= MAX_PER_PEER;
-        if many || self.is_busy() || peer_connections() >= self.config.max_made {
-            self.queue.push_back(ToSwarm::GenerateEvent(Event::IncomingFailed { peer, error: Error::Busy }));
-            return;
+        if many || self.is_busy() {
+            return self.incoming_failed(peer, Error::Busy);
+        }
+        // Each of those under way may make one more.
+        let under_way = self.answering.len() as u32;
+        let spent = peer_connections() + under_way >= self.config.max_made
+            || made_for_others() + under_way >= self.config.max_made_for_others;
+        if spent {
+            return self.incoming_failed(peer, Error::Spent);
         }
         self.answering.push(peer);
         let negotiation = answer(peer, stream, self.config.clone(), self.incoming.clone());
@@ -223,9 +240,19 @@ impl Behaviour {
         if let Some(at) = self.answering.iter().position(|other| *other == peer) {
             self.answering.swap_remove(at);
         }
-        if let Err(error) = result {
-            self.queue.push_back(ToSwarm::GenerateEvent(Event::IncomingFailed { peer, error }));
+        match result {
+            Ok(()) => self.pauses.end(&peer),
+            Err(error) => {
+                if error.is_of_offer() {
+                    self.pauses.begin(peer, Instant::now());
+                }
+                self.incoming_failed(peer, error);
+            }
         }
+    }
+
+    fn incoming_failed(&mut self, peer: PeerId, error: Error) {
+        self.queue.push_back(ToSwarm::GenerateEvent(Event::IncomingFailed { peer, error }));
     }
 }
 
@@ -236,7 +263,7 @@ fn refuse(dial: Dial, error: Error) {
 
 /// Negotiates for a dial, for as long as it is not given up.
 async fn call(mut dial: Dial, stream: Stream, config: Config) -> Ended {
-    let connect = negotiation::connect(Role::Caller, stream, &config.ice_servers, config.timeout).boxed_local();
+    let connect = negotiation::call(stream, &config.ice_servers, config.timeout).boxed_local();
     let connected = match future::select(connect, dial.reply.cancellation()).await {
         Either::Left((connected, _)) => connected,
         Either::Right(_) => return Ended::Ours,
@@ -253,7 +280,7 @@ async fn call(mut dial: Dial, stream: Stream, config: Config) -> Ended {
 
 /// Negotiates for a peer that has asked.
 async fn answer(peer: PeerId, stream: Stream, config: Config, mut incoming: mpsc::Sender<Incoming>) -> Ended {
-    let connected = negotiation::connect(Role::Answerer, stream, &config.ice_servers, config.timeout).await;
+    let connected = negotiation::answer(stream, &config.ice_servers, config.timeout).await;
     let result = match connected {
         Ok((connection, stream)) => {
             let handed = incoming.send(Incoming { peer, muxer: Muxer::to_browser(connection) }).await;

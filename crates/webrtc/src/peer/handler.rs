@@ -91,13 +91,15 @@ impl ConnectionHandler for Handler {
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info, error }) => {
                 self.opening -= 1;
-                let reason = match error {
-                    StreamUpgradeError::NegotiationFailed => "the peer does not speak the protocol".to_owned(),
-                    StreamUpgradeError::Timeout => "the peer did not answer in time".to_owned(),
-                    StreamUpgradeError::Io(error) => error.to_string(),
+                let error = match error {
+                    StreamUpgradeError::NegotiationFailed => {
+                        Error::NoSignalling("the peer does not speak the protocol".to_owned())
+                    }
+                    StreamUpgradeError::Timeout => Error::Timeout,
+                    StreamUpgradeError::Io(error) => Error::NoCircuit(error.to_string()),
                     StreamUpgradeError::Apply(never) => match never {},
                 };
-                self.events.push_back(ToBehaviour::Opened(info, Err(Error::NoSignalling(reason))));
+                self.events.push_back(ToBehaviour::Opened(info, Err(error)));
             }
             _ => {}
         }

@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use futures::{AsyncRead, AsyncWriteExt, FutureExt, future::Either};
+use futures::{AsyncRead, AsyncReadExt, AsyncWriteExt, FutureExt, future::Either};
 use futures_timer::Delay;
 use libp2p::Stream;
 
 use crate::{
     Error,
     peer_connection::{Change, INIT, Kind, PeerConnection, State},
-    signalling::{Order, Role, Signalling},
+    signalling::{Order, Role, SignalError, Signalling},
 };
 
 /// Bytes read from the stream in one go: most messages are shorter.
@@ -24,16 +24,55 @@ const READ: usize = 4096;
 const CLOSED: Error = Error::Lost("closed");
 
 /// Connects to the peer at the other end of `stream`, which is given back to be closed.
-pub(super) async fn connect(
-    role: Role,
+pub(super) async fn call(
     stream: Stream,
     ice_servers: &[String],
     timeout: Duration,
 ) -> Result<(PeerConnection, Stream), Error> {
     let connection = PeerConnection::new(ice_servers)?;
-    let mut signalling = Signalling::new(role);
-    let negotiate = negotiate(&connection, &mut signalling, role, stream).boxed_local();
-    match future_or_timeout(negotiate, timeout).await {
+    connect(connection, Signalling::new(Role::Caller), None, stream, &mut Delay::new(timeout)).await
+}
+
+/// Is connected to by the peer at the other end. There is no peer connection before its offer has come: a stream costs the
+/// peer nothing, a peer connection is one of few.
+pub(super) async fn answer(
+    mut stream: Stream,
+    ice_servers: &[String],
+    timeout: Duration,
+) -> Result<(PeerConnection, Stream), Error> {
+    let mut signalling = Signalling::new(Role::Answerer);
+    let mut limit = Delay::new(timeout);
+    let heard = hear_offer(&mut signalling, &mut stream).boxed_local();
+    let offer = future_or_timeout(heard, &mut limit).await.unwrap_or(Err(Error::Timeout))?;
+    let connection = PeerConnection::for_other(ice_servers)?;
+    connect(connection, signalling, Some(offer), stream, &mut limit).await
+}
+
+/// The order to apply the offer. What comes behind it waits in `signalling`.
+async fn hear_offer(signalling: &mut Signalling, stream: &mut Stream) -> Result<Order, Error> {
+    let mut buffer = [0; READ];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) => return Err(SignalError::Ended.into()),
+            Ok(length) => signalling.handle_bytes(&buffer[..length])?,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Err(lost_circuit()),
+            Err(_) => return Err(SignalError::Ended.into()),
+        }
+        if let Some(offer) = signalling.poll_order() {
+            return Ok(offer);
+        }
+    }
+}
+
+async fn connect(
+    connection: PeerConnection,
+    mut signalling: Signalling,
+    offer: Option<Order>,
+    stream: Stream,
+    limit: &mut Delay,
+) -> Result<(PeerConnection, Stream), Error> {
+    let negotiate = negotiate(&connection, &mut signalling, offer, stream).boxed_local();
+    match future_or_timeout(negotiate, limit).await {
         Some(Ok(stream)) => Ok((connection, stream)),
         Some(Err(error)) => Err(error),
         // Browsers take up to half a minute to say what these have in common: nothing worked.
@@ -45,11 +84,11 @@ pub(super) async fn connect(
 /// Says that we are done. It has failed if the remote does not take it in time, which does not matter.
 pub(super) async fn close(mut stream: Stream, timeout: Duration) {
     let close = async move { stream.close().await }.boxed_local();
-    let _ = future_or_timeout(close, timeout).await;
+    let _ = future_or_timeout(close, &mut Delay::new(timeout)).await;
 }
 
-async fn future_or_timeout<F: Future + Unpin>(future: F, timeout: Duration) -> Option<F::Output> {
-    match futures::future::select(future, Delay::new(timeout)).await {
+async fn future_or_timeout<F: Future + Unpin>(future: F, limit: &mut Delay) -> Option<F::Output> {
+    match futures::future::select(future, limit).await {
         Either::Left((output, _)) => Some(output),
         Either::Right(_) => None,
     }
@@ -58,18 +97,22 @@ async fn future_or_timeout<F: Future + Unpin>(future: F, timeout: Duration) -> O
 async fn negotiate(
     connection: &PeerConnection,
     signalling: &mut Signalling,
-    role: Role,
+    offer: Option<Order>,
     mut stream: Stream,
 ) -> Result<Stream, Error> {
+    let role = if offer.is_some() { Role::Answerer } else { Role::Caller };
     let mut state = connection.state();
     let mut reading = true;
-    let init = match role {
-        Role::Caller => {
+    let init = match offer {
+        Some(offer) => {
+            obey(connection, signalling, offer).await?;
+            None
+        }
+        None => {
             let init = connection.open(INIT)?;
             describe(connection, signalling, Kind::Offer).await?;
             Some(init)
         }
-        Role::Answerer => None,
     };
     loop {
         while let Some(order) = signalling.poll_order() {
@@ -111,10 +154,14 @@ async fn negotiate(
 fn handle_end(signalling: &mut Signalling, role: Role, lost: bool) -> Result<(), Error> {
     match (signalling.handle_end(), role) {
         (Ok(()), _) => Ok(()),
-        (Err(_), _) if lost => Err(Error::NoCircuit("it is lost".to_owned())),
+        (Err(_), _) if lost => Err(lost_circuit()),
         (Err(_), Role::Caller) => Err(Error::Refused),
         (Err(error), Role::Answerer) => Err(error.into()),
     }
+}
+
+fn lost_circuit() -> Error {
+    Error::NoCircuit("it is lost".to_owned())
 }
 
 enum Step {

@@ -6,11 +6,11 @@ use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{muxing::StreamMuxerBox, transport::Boxed},
 };
-use openred_core::{DialFailure, DirectFailure, Input};
+use openred_core::{DialFailure, DirectFailure, Input, PeerConnections};
 use openred_webrtc::{Error, is_supported, peer};
 
-/// How long a negotiation may take, the circuit included if there is none. Two pages on one network need a tenth of a
-/// second, a path that needs more than this is worth little.
+/// How long a negotiation may take once there is a stream for it. Two pages on one network need a tenth of a second, a path
+/// that needs more than this is worth little.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Dials pages and is dialled by them.
@@ -19,10 +19,10 @@ pub type PageTransport = peer::Transport;
 /// Negotiates connections with pages over relayed ones.
 pub(crate) type Pages = peer::Behaviour;
 
-/// Both halves. Once the page has made `offers` peer connections, those that others ask for are refused. No STUN server is
-/// asked before one is named.
-pub fn pages(offers: u32) -> (PageTransport, Pages) {
-    peer::new(peer::Config { timeout: TIMEOUT, max_made: offers, ..peer::Config::default() })
+/// Both halves. No STUN server is asked before one is named.
+pub fn pages(marks: &PeerConnections) -> (PageTransport, Pages) {
+    let (max_made, max_made_for_others) = (marks.offers, marks.for_others);
+    peer::new(peer::Config { timeout: TIMEOUT, max_made, max_made_for_others, ..peer::Config::default() })
 }
 
 /// What to listen on to be dialled by pages; none if this page cannot be.
@@ -55,16 +55,13 @@ fn why(error: &Error) -> DirectFailure {
     match error {
         Error::NoPath => DirectFailure::Ice,
         Error::UdpBlocked => DirectFailure::UdpBlocked,
-        Error::Unsupported | Error::NoPeerConnection(_) => DirectFailure::Unsupported,
+        Error::Unsupported => DirectFailure::Unsupported,
+        Error::NoPeerConnection(_) | Error::Spent => DirectFailure::Quota,
         Error::Lost(_) | Error::NoCircuit(_) | Error::Closing => DirectFailure::Gone,
         Error::Busy => DirectFailure::Busy,
         Error::Timeout => DirectFailure::Timeout,
-        Error::Refused
-        | Error::NoSignalling(_)
-        | Error::Signalling(_)
-        | Error::Browser { .. }
-        | Error::NoFingerprint
-        | Error::Handshake(_) => DirectFailure::Refused,
+        Error::Browser { .. } | Error::NoFingerprint => DirectFailure::Failed,
+        Error::Refused | Error::NoSignalling(_) | Error::Signalling(_) | Error::Handshake(_) => DirectFailure::Refused,
     }
 }
 
