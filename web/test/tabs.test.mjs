@@ -116,6 +116,28 @@ for (const [how, go] of [
   })
 }
 
+test('a tab that comes while the last one closes gets a node of its own', async () => {
+  const origin = new Origin()
+  const first = await origin.open()
+  const [node] = running()
+  let part
+  const parted = new Promise((resolve) => { part = resolve })
+  const { close } = node
+  node.close = () => parted.then(() => close.call(node))
+  const closing = first.node.close()
+  await turns()
+  const second = origin.tab()
+  const joining = second.join()
+  await turns()
+  assert.equal(second.node, undefined, 'it does not join through a node that closes')
+  part()
+  await Promise.all([closing, joining])
+  assert.equal(second.node.tab, 'leading')
+  assert.ok(!second.events.some(({ type, role }) => type === 'tab' && role === 'following'))
+  assert.deepEqual(fake.clashes, [])
+  await end(second)
+})
+
 test('a tab that stands still without a word loses the lock; when it goes on it follows', async () => {
   const origin = new Origin()
   const first = await origin.open()
