@@ -274,6 +274,23 @@ test('either side of a stream between tabs can end it, and the other side is tol
   await end(first)
 })
 
+test('a stream on its way to a tab whose handler closes is reset', async () => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  const other = await join()
+  const serving = second.node.handle('cake', () => assert.fail('nobody serves it any more'))
+  await turns()
+  const stream = await other.open({ peer: first.node.peerId, name: 'cake' })
+  serving.close()
+  let ended = false
+  const reading = fails(() => stream.readable.getReader().read(), 'STREAM_RESET').then(() => { ended = true })
+  await turns()
+  assert.ok(ended, 'who opened it learns that nobody takes it')
+  await reading
+  await other.close()
+  await end(first, second)
+})
+
 test('errors keep their codes from tab to tab, and signals reach the node', async () => {
   const origin = new Origin()
   const first = await origin.open()
