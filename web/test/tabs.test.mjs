@@ -506,6 +506,37 @@ test('what the leading tab offered is taken back by its successor, unless somebo
   await end(second, third)
 })
 
+test('an offer that cannot be made again: whoever changes it or takes it back is told, and nobody tries for ever', async (t) => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  const cake = await second.node.provide({ name: 'cake' })
+  await third.node.provide({ name: 'pie' })
+  await pass(500)
+  const tried = { cake: 0, pie: 0 }
+  t.mock.method(running()[0].constructor.prototype, 'provide', async (_, { name }) => {
+    tried[name] += 1
+    throw { code: 'QUOTA', message: 'this node offers enough' }
+  })
+  /** How often it is tried while so much time passes. */
+  const tries = async (name, ms) => {
+    const before = tried[name]
+    await pass(ms)
+    return tried[name] - before
+  }
+  first.crash()
+  await pass(500)
+  const changing = cake.update({ type: 'sweet' }).catch(({ code }) => code)
+  const ending = cake.withdraw().catch(({ code }) => code)
+  await pass(21_000)
+  assert.deepEqual(await Promise.race([Promise.all([changing, ending]), turns(1)]), ['TIMEOUT', 'TIMEOUT'])
+  assert.equal(await tries('cake', 11_000), 0, 'it was taken back')
+  assert.ok(await tries('pie', 11_000) > 1, 'this one is still wanted')
+  await third.node.close()
+  await second.node.close()
+  assert.equal(await tries('pie', 11_000), 0, 'its tab has closed')
+  await end()
+})
+
 test('whatever waits for an answer when the leading tab dies is answered by its successor', async () => {
   const origin = new Origin()
   const [first, second] = [await origin.open(), await origin.open()]

@@ -8,6 +8,7 @@
 
 import type { RawNode, RawOffer, RawStats, RawStream, RawTarget } from '../binding.js'
 import { OpenRedError } from '../errors.js'
+import { closed } from '../failures.js'
 import type { Explanation, Found, NodeEvent, OfferPatch, PeerInfo, Status, TabRole } from '../types.js'
 import { heldStream, lose, Ops, type Upstream } from '../upstream.js'
 import { StandingHandlers } from './handlers.js'
@@ -180,9 +181,13 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
     this.abandon()
   }
 
+  /** Whatever is under way or waits for a node ends. */
   abandon(): void {
+    this.#failure = closed()
     this.#handlers.end()
     this.#offers.clear()
+    if (this.#upstream) lose(this.#upstream, this.#failure.message)
+    this.#changed()
   }
 
   /** Makes a call, and makes it again if its node goes before there is an answer. `left` is what remains of its time, in ms. */
