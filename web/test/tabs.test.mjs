@@ -346,6 +346,46 @@ test('of two tabs that serve one name the newest does; when it goes the one befo
   await end(first)
 })
 
+test('a change that the node took before it failed counts, a tab that could not offer is forgotten', async () => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  const other = await join()
+  const cake = await second.node.provide({ name: 'cake', metadata: { taste: 'plum' } })
+  const taste = async () => (await other.find('cake')).records.map(({ metadata }) => metadata.taste)
+  const [node] = running()
+  const { update } = node
+  const failing = (code, takes) => {
+    node.update = async (...parts) => {
+      if (takes) await update.apply(node, parts)
+      node.update = update
+      throw { code, message: 'as the story wants it' }
+    }
+  }
+  failing('TIMEOUT', true)
+  await fails(() => third.node.provide({ name: 'cake', metadata: { taste: 'apple' } }), 'TIMEOUT')
+  await turns()
+  assert.deepEqual(await taste(), ['plum'], 'what stood before stands again')
+  failing('RECORD_TOO_LARGE', false)
+  await fails(() => cake.update({ metadata: { taste: 'everything' } }), 'RECORD_TOO_LARGE')
+  await third.node.provide({ name: 'cake', metadata: { taste: 'apple' } })
+  await third.node.close()
+  await turns()
+  assert.deepEqual(await taste(), ['plum'], 'a change that was refused is none')
+  failing('TIMEOUT', true)
+  await fails(() => cake.update({ metadata: { taste: 'cherry' } }), 'TIMEOUT')
+  assert.deepEqual(await taste(), ['cherry'])
+  const fourth = await origin.open()
+  await fourth.node.provide({ name: 'cake', metadata: { taste: 'apple' } })
+  await fourth.node.close()
+  await turns()
+  assert.deepEqual(await taste(), ['cherry'], 'it is what stands again')
+  first.crash()
+  await turns()
+  assert.deepEqual(await taste(), ['cherry'], 'and what the next node is told')
+  await other.close()
+  await end(second)
+})
+
 test('what a tab offered goes with it, however it goes', async () => {
   for (const go of [(tab) => tab.node.close(), (tab) => tab.crash()]) {
     const origin = new Origin()

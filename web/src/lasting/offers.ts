@@ -2,7 +2,7 @@
 
 import type { RawOffer } from '../binding.js'
 import { OpenRedError } from '../errors.js'
-import { asOpenRedError } from '../failures.js'
+import { asOpenRedError, leavesOffer } from '../failures.js'
 import type { OfferPatch } from '../types.js'
 import type { Upstream } from '../upstream.js'
 
@@ -62,8 +62,26 @@ export class StandingOffers {
   async update(op: number, number: number, patch: OfferPatch): Promise<void> {
     const standing = this.#get(number)
     const deadline = performance.now() + PATIENCE_MS
-    await this.#parts.run(op, async ({ raw }, op) => raw.update(op, await made(standing, deadline), patch))
-    standing.offer = { ...standing.offer, ...patch }
+    /** The node that was asked. */
+    let asked: Upstream | undefined
+    let over = false
+    const update = async (upstream: Upstream, op: number): Promise<void> => {
+      const id = await made(standing, deadline)
+      // Whoever called has gone meanwhile.
+      if (over) return
+      asked = upstream
+      await upstream.raw.update(op, id, patch)
+    }
+    const patched = { ...standing.offer, ...patch }
+    try {
+      await this.#parts.run(op, update)
+    } catch (thrown) {
+      if (asked && this.#parts.isPresent(asked) && !leavesOffer(thrown)) standing.offer = patched
+      throw thrown
+    } finally {
+      over = true
+    }
+    standing.offer = patched
   }
 
   /** Until it is taken back it stands, so that the node that comes meanwhile takes it back too. */
