@@ -90,6 +90,11 @@ test('storage that is denied, full or silent is STORAGE with the reason', async 
   lasting.abort = full.abort
   assert.equal((await take('persistent', lasting)).warning, undefined, 'what is kept can be read where nothing can be written')
 
+  const torn = new Database()
+  torn.unreadable = new Error('the file is torn')
+  // Whatever rejects unhandled fails this test.
+  await assert.rejects(take('persistent', torn), { code: 'STORAGE', message: /the file is torn/ })
+
   mock.timers.enable({ apis: ['setTimeout'] })
   const silent = new Database()
   silent.silent = true
