@@ -138,6 +138,26 @@ test('a tab that comes while the last one closes gets a node of its own', async 
   await end(second)
 })
 
+test('what a listener serves as soon as the node is there is served once', async () => {
+  const origin = new Origin()
+  const first = await origin.open()
+  let served
+  const onEvent = ({ type, role }) => {
+    if (type === 'tab' && role === 'leading') served = second.node.handle('cake', echo)
+  }
+  const second = origin.tab()
+  await second.join({ onEvent })
+  const other = await join()
+  await first.node.close()
+  await turns()
+  assert.equal((await exchange(await other.open(`cake@${second.node.peerId}`), Buffer.from('a slice'))).toString(), 'a slice')
+  assert.deepEqual(second.events.filter(({ type }) => type === 'warning'), [])
+  served.close()
+  await fails(() => other.open({ peer: second.node.peerId, name: 'cake' }), 'REFUSED')
+  await other.close()
+  await end(second)
+})
+
 test('a tab that stands still without a word loses the lock; when it goes on it follows', async () => {
   const origin = new Origin()
   const first = await origin.open()

@@ -68,11 +68,12 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
   up(upstream: Upstream, role: TabRole): void {
     this.#upstream = upstream
     this.#failure = undefined
+    // Before anybody hears of it, so that what a listener offers or serves is not made twice.
+    this.#handlers.restore(upstream)
+    this.#offers.restore(upstream)
     if (role !== (this.#role ?? 'alone')) this.#parts.tell({ type: 'tab', role })
     this.#role = role
     this.#tell({ type: 'status', ...upstream.raw.status() })
-    this.#handlers.restore(upstream)
-    this.#offers.restore(upstream)
     void this.#pump(upstream)
     this.#changed()
   }
