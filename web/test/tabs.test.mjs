@@ -626,6 +626,15 @@ test('whatever waits for an answer when the leading tab dies is answered by its 
   await end(second, third)
 })
 
+test('a call with the longest time there is waits', async () => {
+  const tab = await new Origin().open()
+  const opening = fails(() => tab.node.open('never', { timeout: 2_147_483_647 }), 'CLOSED')
+  await pass(2_000)
+  assert.equal(await Promise.race([opening, turns(1).then(() => 'waits')]), 'waits')
+  await end(tab)
+  await opening
+})
+
 test('a call that the leading tab does not answer ends in time', async () => {
   const origin = new Origin()
   const [first, second] = [await origin.open(), await origin.open()]

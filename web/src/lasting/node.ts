@@ -21,6 +21,9 @@ const PATIENCE_MS = 10_000
 /** A node gives a call up itself when its time is over, and says why; one that does not within this much more does not answer. */
 const OVERDUE_MS = 500
 
+/** Timers of a longer time go off at once: it is kept in 32 bits. */
+const MAX_TIMER_MS = 2_147_483_647
+
 export interface LastingParts {
   peerId: string
   identity: Uint8Array
@@ -200,7 +203,7 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
         why = overdue
         this.#ops.cancel(op)
       }
-      const timer = left && setTimeout(giveUp, left() + OVERDUE_MS)
+      const timer = left && setTimeout(giveUp, Math.min(left() + OVERDUE_MS, MAX_TIMER_MS))
       try {
         for (;;) {
           const upstream = this.#upstream ?? (await this.#node(left?.() ?? PATIENCE_MS, signal))
