@@ -626,6 +626,25 @@ test('whatever waits for an answer when the leading tab dies is answered by its 
   await end(second, third)
 })
 
+test('a find that is made again has the time that is left, and a node that is a little late may still answer', async (t) => {
+  t.mock.method(performance, 'now', () => Date.now())
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  const given = []
+  t.mock.method(running()[0].constructor.prototype, 'find', (op, name, { timeout }) => {
+    given.push(timeout)
+    return new Promise((resolve) => setTimeout(() => resolve({ records: [], layer: undefined, elapsedMs: timeout, layers: [] }), timeout + 900))
+  })
+  const finding = second.node.find('tea', { timeout: 5_000 })
+  await pass(3_000)
+  first.crash()
+  await turns()
+  assert.deepEqual(given, [5_000, 2_000])
+  await pass(3_500)
+  assert.deepEqual((await finding).records, [])
+  await end(second)
+})
+
 test('a call with the longest time there is waits', async () => {
   const tab = await new Origin().open()
   const opening = fails(() => tab.node.open('never', { timeout: 2_147_483_647 }), 'CLOSED')
@@ -642,7 +661,7 @@ test('a call that the leading tab does not answer ends in time', async () => {
   for (const { node } of [first, second]) {
     const opening = fails(() => node.open('tea', { timeout: 2_000 }), 'TIMEOUT')
     const finding = fails(() => node.find('tea', { timeout: 1_000 }), 'TIMEOUT')
-    await pass(3_000)
+    await pass(4_500)
     await Promise.all([opening, finding])
   }
   await end(first, second)

@@ -18,8 +18,11 @@ import { NOTHING } from './nothing.js'
 /** How long a call without a time limit of its own waits for a node to be there, in ms. A hand-over takes far less than 3 s. */
 const PATIENCE_MS = 10_000
 
-/** A node gives a call up itself when its time is over, and says why; one that does not within this much more does not answer. */
-const OVERDUE_MS = 500
+/**
+ * A node gives a call up itself when its time is over, and says why or gives what it has; one that does not within this much more
+ * does not answer. Timers of hidden tabs go off once a second, and those of two tabs may be in between.
+ */
+const OVERDUE_MS = 2_000
 
 /** Timers of a longer time go off at once: it is kept in 32 bits. */
 const MAX_TIMER_MS = 2_147_483_647
@@ -143,7 +146,7 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
 
   find(op: number, name: string, options: { limit?: number; timeout?: number; maxAge?: number }): Promise<Found> {
     const left = options.timeout === undefined ? undefined : remaining(options.timeout)
-    return this.#run(op, ({ raw }, op) => raw.find(op, name, options), left)
+    return this.#run(op, ({ raw }, op) => raw.find(op, name, left ? { ...options, timeout: left() } : options), left)
   }
 
   provide(op: number, offer: RawOffer): Promise<number> {
