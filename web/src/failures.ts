@@ -27,3 +27,11 @@ export function closed(): OpenRedError {
 export function crashed(message: string): OpenRedError {
   return new OpenRedError('CRASHED', `the node crashed: ${message}; reload the page to start again`)
 }
+
+/** What a node says of an offer that it does not take. After any other failure it has it, and goes on telling the network. */
+const NOT_TAKEN: readonly ErrorCode[] = ['INVALID_NAME', 'INVALID_OPTION', 'RECORD_TOO_LARGE', 'NOT_FOUND']
+
+/** Whether a node that was asked to change an offer, and failed so, has it as it was. */
+export function leavesOffer(thrown: unknown): boolean {
+  return NOT_TAKEN.includes(asOpenRedError(thrown).code)
+}

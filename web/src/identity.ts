@@ -3,7 +3,8 @@
  *
  * A persistent identity lives in IndexedDB, one for an origin. Two nodes must never run one identity, so where it is known who
  * else might, the tabs of the origin share one node (`tabs/`). That needs Web Locks and BroadcastChannel: where they are
- * missing (pages that are not secure contexts) a tab that wants the kept identity gets one of the moment, and a warning.
+ * missing (pages that are not secure contexts) a tab that wants the kept identity gets one of the moment, and one that was handed
+ * its identity runs a node of its own under it; both get a warning.
  *
  * What is kept is `{ version: 2, identity, since }`; version 1 was the bare bytes. What cannot be read is set aside in the same
  * store, never overwritten; what a newer version of this package has kept is left as it is. Where storage is denied (private
@@ -22,6 +23,9 @@ const VERSION = 2
 
 /** Storage answers within some ms. Longer than that something holds it up that does not end by itself; a guess. */
 const PATIENCE_MS = 5_000
+
+const UNGUARDED =
+  'tabs cannot agree here on who runs this identity (only secure contexts of browsers have Web Locks and BroadcastChannel); join under it once at a time'
 
 export interface Warning {
   code: string
@@ -54,7 +58,10 @@ export async function takeIdentity(
 ): Promise<Identity> {
   if (choice === 'persistent' && platform.canShare) return kept(platform.indexedDB, makers)
   const { generateIdentity, peerIdOf } = await makers
-  if (choice instanceof Uint8Array) return { bytes: choice.slice(), peerId: peerIdOf(choice), shared: platform.canShare }
+  if (choice instanceof Uint8Array) {
+    const given = { bytes: choice.slice(), peerId: peerIdOf(choice), shared: platform.canShare }
+    return platform.canShare ? given : { ...given, warning: { code: 'LOCKS_MISSING', message: UNGUARDED } }
+  }
   const bytes = generateIdentity()
   const momentary = { bytes, peerId: peerIdOf(bytes), shared: false }
   if (choice === 'ephemeral') return momentary

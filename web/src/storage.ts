@@ -33,6 +33,8 @@ export function change<T>(factory: IDBFactory, place: Place, step: (kept: unknow
       transaction.oncomplete = () => resolve()
       transaction.onabort = () => reject(transaction.error)
     })
+    // Where reading fails it is that which is told.
+    completed.catch(() => {})
     const store = transaction.objectStore(place.store)
     const reading = store.get(place.key)
     const result = await new Promise<T>((resolve, reject) => {

@@ -93,6 +93,7 @@ export class Tab {
     this.#over = true
     this.#local?.calls.end(error)
     this.#source.stop()
+    this.node.abandon()
     this.#end()
   }
 

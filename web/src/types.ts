@@ -103,8 +103,10 @@ export interface JoinOptions extends CallOptions {
    * Tabs of one origin that join the same network under the same identity are one node: one of them runs it and the others
    * use it, see `OpenRed.tab`. Where tabs cannot agree (no Web Locks or BroadcastChannel: pages that are not secure
    * contexts), `'persistent'` gives an identity of the moment and a `warning` event with code `LOCKS_MISSING`; so does one
-   * that a newer version of this package has kept (`IDENTITY_NEWER`). One that cannot be read is set aside and replaced, with
-   * a warning (`IDENTITY_DAMAGED`). Where storage is denied, full or does not answer, joining fails with `STORAGE`.
+   * that a newer version of this package has kept (`IDENTITY_NEWER`). Bytes are used there all the same, with that warning, and
+   * it is for the caller to see that no two nodes run under them at a time. A kept one that cannot be read is set aside
+   * and replaced, with a warning (`IDENTITY_DAMAGED`). Where storage is denied, full or does not answer, joining
+   * fails with `STORAGE`.
    */
   identity?: 'ephemeral' | 'persistent' | Uint8Array | undefined
   /**

@@ -3,6 +3,8 @@ export class Database {
   kept = new Map()
   /** Why nothing can be read or written. */
   failure = undefined
+  /** Why a transaction that writes cannot read. */
+  unreadable = undefined
   /** Why what was accepted cannot be committed in the end. */
   abort = undefined
   /** Nothing answers. */
@@ -28,7 +30,7 @@ export class Database {
     const end = () => {
       if (this.silent || pending > 0) return
       ended?.()
-      transaction.error = written.size > 0 ? this.failure ?? this.abort : this.failure
+      transaction.error = written.size > 0 ? this.failure ?? this.abort : this.failure ?? (writes ? this.unreadable : undefined)
       if (transaction.error) return transaction.onabort?.()
       for (const [key, value] of written) this.kept.set(key, value)
       transaction.oncomplete?.()
@@ -38,7 +40,7 @@ export class Database {
       pending += 1
       before.then(() => {
         made.result = result()
-        this.#answer(made)
+        this.#answer(made, writes ? this.unreadable : undefined)
         pending -= 1
         queueMicrotask(end)
       })
@@ -57,10 +59,10 @@ export class Database {
     return transaction
   }
 
-  #answer (made) {
+  #answer (made, failure = this.failure) {
     if (this.silent) return
-    made.error = this.failure
-    if (this.failure) made.onerror?.()
+    made.error = failure
+    if (failure) made.onerror?.()
     else made.onsuccess?.()
   }
 }

@@ -67,9 +67,14 @@ test('what a newer version has kept is left as it is', async () => {
   assert.deepEqual(database.kept.get('default'), newer)
 })
 
-test('where tabs cannot agree it is an identity of the moment, and says why', async () => {
+test('where tabs cannot agree it is an identity of the moment, or the one handed in, and says why', async () => {
   const { warning, shared } = await take('persistent', new Database(), false)
   assert.deepEqual([warning.code, shared], ['LOCKS_MISSING', false])
+
+  const bytes = generateIdentity()
+  const given = await take(bytes, undefined, false)
+  assert.deepEqual([given.peerId, given.shared, given.warning?.code], [peerIdOf(bytes), false, 'LOCKS_MISSING'], 'two may run it')
+  assert.equal((await take(bytes)).warning, undefined)
 })
 
 test('storage that is denied, full or silent is STORAGE with the reason', async () => {
@@ -84,6 +89,11 @@ test('storage that is denied, full or silent is STORAGE with the reason', async 
   const lasting = keeping({ version: 2, identity: generateIdentity(), since: 1 })
   lasting.abort = full.abort
   assert.equal((await take('persistent', lasting)).warning, undefined, 'what is kept can be read where nothing can be written')
+
+  const torn = new Database()
+  torn.unreadable = new Error('the file is torn')
+  // Whatever rejects unhandled fails this test.
+  await assert.rejects(take('persistent', torn), { code: 'STORAGE', message: /the file is torn/ })
 
   mock.timers.enable({ apis: ['setTimeout'] })
   const silent = new Database()

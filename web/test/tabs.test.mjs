@@ -116,6 +116,48 @@ for (const [how, go] of [
   })
 }
 
+test('a tab that comes while the last one closes gets a node of its own', async () => {
+  const origin = new Origin()
+  const first = await origin.open()
+  const [node] = running()
+  let part
+  const parted = new Promise((resolve) => { part = resolve })
+  const { close } = node
+  node.close = () => parted.then(() => close.call(node))
+  const closing = first.node.close()
+  await turns()
+  const second = origin.tab()
+  const joining = second.join()
+  await turns()
+  assert.equal(second.node, undefined, 'it does not join through a node that closes')
+  part()
+  await Promise.all([closing, joining])
+  assert.equal(second.node.tab, 'leading')
+  assert.ok(!second.events.some(({ type, role }) => type === 'tab' && role === 'following'))
+  assert.deepEqual(fake.clashes, [])
+  await end(second)
+})
+
+test('what a listener serves as soon as the node is there is served once', async () => {
+  const origin = new Origin()
+  const first = await origin.open()
+  let served
+  const onEvent = ({ type, role }) => {
+    if (type === 'tab' && role === 'leading') served = second.node.handle('cake', echo)
+  }
+  const second = origin.tab()
+  await second.join({ onEvent })
+  const other = await join()
+  await first.node.close()
+  await turns()
+  assert.equal((await exchange(await other.open(`cake@${second.node.peerId}`), Buffer.from('a slice'))).toString(), 'a slice')
+  assert.deepEqual(second.events.filter(({ type }) => type === 'warning'), [])
+  served.close()
+  await fails(() => other.open({ peer: second.node.peerId, name: 'cake' }), 'REFUSED')
+  await other.close()
+  await end(second)
+})
+
 test('a tab that stands still without a word loses the lock; when it goes on it follows', async () => {
   const origin = new Origin()
   const first = await origin.open()
@@ -252,6 +294,23 @@ test('either side of a stream between tabs can end it, and the other side is tol
   await end(first)
 })
 
+test('a stream on its way to a tab whose handler closes is reset', async () => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  const other = await join()
+  const serving = second.node.handle('cake', () => assert.fail('nobody serves it any more'))
+  await turns()
+  const stream = await other.open({ peer: first.node.peerId, name: 'cake' })
+  serving.close()
+  let ended = false
+  const reading = fails(() => stream.readable.getReader().read(), 'STREAM_RESET').then(() => { ended = true })
+  await turns()
+  assert.ok(ended, 'who opened it learns that nobody takes it')
+  await reading
+  await other.close()
+  await end(first, second)
+})
+
 test('errors keep their codes from tab to tab, and signals reach the node', async () => {
   const origin = new Origin()
   const first = await origin.open()
@@ -305,6 +364,46 @@ test('of two tabs that serve one name the newest does; when it goes the one befo
   assert.deepEqual(await ask(), ['first', 'sweet', 'plum'])
   await other.close()
   await end(first)
+})
+
+test('a change that the node took before it failed counts, a tab that could not offer is forgotten', async () => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  const other = await join()
+  const cake = await second.node.provide({ name: 'cake', metadata: { taste: 'plum' } })
+  const taste = async () => (await other.find('cake')).records.map(({ metadata }) => metadata.taste)
+  const [node] = running()
+  const { update } = node
+  const failing = (code, takes) => {
+    node.update = async (...parts) => {
+      if (takes) await update.apply(node, parts)
+      node.update = update
+      throw { code, message: 'as the story wants it' }
+    }
+  }
+  failing('TIMEOUT', true)
+  await fails(() => third.node.provide({ name: 'cake', metadata: { taste: 'apple' } }), 'TIMEOUT')
+  await turns()
+  assert.deepEqual(await taste(), ['plum'], 'what stood before stands again')
+  failing('RECORD_TOO_LARGE', false)
+  await fails(() => cake.update({ metadata: { taste: 'everything' } }), 'RECORD_TOO_LARGE')
+  await third.node.provide({ name: 'cake', metadata: { taste: 'apple' } })
+  await third.node.close()
+  await turns()
+  assert.deepEqual(await taste(), ['plum'], 'a change that was refused is none')
+  failing('TIMEOUT', true)
+  await fails(() => cake.update({ metadata: { taste: 'cherry' } }), 'TIMEOUT')
+  assert.deepEqual(await taste(), ['cherry'])
+  const fourth = await origin.open()
+  await fourth.node.provide({ name: 'cake', metadata: { taste: 'apple' } })
+  await fourth.node.close()
+  await turns()
+  assert.deepEqual(await taste(), ['cherry'], 'it is what stands again')
+  first.crash()
+  await turns()
+  assert.deepEqual(await taste(), ['cherry'], 'and what the next node is told')
+  await other.close()
+  await end(second)
 })
 
 test('what a tab offered goes with it, however it goes', async () => {
@@ -467,6 +566,37 @@ test('what the leading tab offered is taken back by its successor, unless somebo
   await end(second, third)
 })
 
+test('an offer that cannot be made again: whoever changes it or takes it back is told, and nobody tries for ever', async (t) => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  const cake = await second.node.provide({ name: 'cake' })
+  await third.node.provide({ name: 'pie' })
+  await pass(500)
+  const tried = { cake: 0, pie: 0 }
+  t.mock.method(running()[0].constructor.prototype, 'provide', async (_, { name }) => {
+    tried[name] += 1
+    throw { code: 'QUOTA', message: 'this node offers enough' }
+  })
+  /** How often it is tried while so much time passes. */
+  const tries = async (name, ms) => {
+    const before = tried[name]
+    await pass(ms)
+    return tried[name] - before
+  }
+  first.crash()
+  await pass(500)
+  const changing = cake.update({ type: 'sweet' }).catch(({ code }) => code)
+  const ending = cake.withdraw().catch(({ code }) => code)
+  await pass(21_000)
+  assert.deepEqual(await Promise.race([Promise.all([changing, ending]), turns(1)]), ['TIMEOUT', 'TIMEOUT'])
+  assert.equal(await tries('cake', 11_000), 0, 'it was taken back')
+  assert.ok(await tries('pie', 11_000) > 1, 'this one is still wanted')
+  await third.node.close()
+  await second.node.close()
+  assert.equal(await tries('pie', 11_000), 0, 'its tab has closed')
+  await end()
+})
+
 test('whatever waits for an answer when the leading tab dies is answered by its successor', async () => {
   const origin = new Origin()
   const [first, second] = [await origin.open(), await origin.open()]
@@ -496,6 +626,34 @@ test('whatever waits for an answer when the leading tab dies is answered by its 
   await end(second, third)
 })
 
+test('a find that is made again has the time that is left, and a node that is a little late may still answer', async (t) => {
+  t.mock.method(performance, 'now', () => Date.now())
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  const given = []
+  t.mock.method(running()[0].constructor.prototype, 'find', (op, name, { timeout }) => {
+    given.push(timeout)
+    return new Promise((resolve) => setTimeout(() => resolve({ records: [], layer: undefined, elapsedMs: timeout, layers: [] }), timeout + 900))
+  })
+  const finding = second.node.find('tea', { timeout: 5_000 })
+  await pass(3_000)
+  first.crash()
+  await turns()
+  assert.deepEqual(given, [5_000, 2_000])
+  await pass(3_500)
+  assert.deepEqual((await finding).records, [])
+  await end(second)
+})
+
+test('a call with the longest time there is waits', async () => {
+  const tab = await new Origin().open()
+  const opening = fails(() => tab.node.open('never', { timeout: 2_147_483_647 }), 'CLOSED')
+  await pass(2_000)
+  assert.equal(await Promise.race([opening, turns(1).then(() => 'waits')]), 'waits')
+  await end(tab)
+  await opening
+})
+
 test('a call that the leading tab does not answer ends in time', async () => {
   const origin = new Origin()
   const [first, second] = [await origin.open(), await origin.open()]
@@ -503,7 +661,7 @@ test('a call that the leading tab does not answer ends in time', async () => {
   for (const { node } of [first, second]) {
     const opening = fails(() => node.open('tea', { timeout: 2_000 }), 'TIMEOUT')
     const finding = fails(() => node.find('tea', { timeout: 1_000 }), 'TIMEOUT')
-    await pass(3_000)
+    await pass(4_500)
     await Promise.all([opening, finding])
   }
   await end(first, second)

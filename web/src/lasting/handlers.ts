@@ -48,7 +48,7 @@ export class StandingHandlers {
 
   /** Registers everything again at a node that has come. */
   restore(upstream: Upstream): void {
-    for (const standing of this.#standing.values()) {
+    for (const standing of [...this.#standing.values()]) {
       try {
         this.#serve(standing, upstream)
       } catch (thrown) {

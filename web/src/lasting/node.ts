@@ -8,6 +8,7 @@
 
 import type { RawNode, RawOffer, RawStats, RawStream, RawTarget } from '../binding.js'
 import { OpenRedError } from '../errors.js'
+import { closed } from '../failures.js'
 import type { Explanation, Found, NodeEvent, OfferPatch, PeerInfo, Status, TabRole } from '../types.js'
 import { heldStream, lose, Ops, type Upstream } from '../upstream.js'
 import { StandingHandlers } from './handlers.js'
@@ -17,8 +18,14 @@ import { NOTHING } from './nothing.js'
 /** How long a call without a time limit of its own waits for a node to be there, in ms. A hand-over takes far less than 3 s. */
 const PATIENCE_MS = 10_000
 
-/** A node gives a call up itself when its time is over, and says why; one that does not within this much more does not answer. */
-const OVERDUE_MS = 500
+/**
+ * A node gives a call up itself when its time is over, and says why or gives what it has; one that does not within this much more
+ * does not answer. Timers of hidden tabs go off once a second, and those of two tabs may be in between.
+ */
+const OVERDUE_MS = 2_000
+
+/** Timers of a longer time go off at once: it is kept in 32 bits. */
+const MAX_TIMER_MS = 2_147_483_647
 
 export interface LastingParts {
   peerId: string
@@ -67,11 +74,12 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
   up(upstream: Upstream, role: TabRole): void {
     this.#upstream = upstream
     this.#failure = undefined
+    // Before anybody hears of it, so that what a listener offers or serves is not made twice.
+    this.#handlers.restore(upstream)
+    this.#offers.restore(upstream)
     if (role !== (this.#role ?? 'alone')) this.#parts.tell({ type: 'tab', role })
     this.#role = role
     this.#tell({ type: 'status', ...upstream.raw.status() })
-    this.#handlers.restore(upstream)
-    this.#offers.restore(upstream)
     void this.#pump(upstream)
     this.#changed()
   }
@@ -143,7 +151,7 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
 
   find(op: number, name: string, options: { limit?: number; timeout?: number; maxAge?: number }): Promise<Found> {
     const left = options.timeout === undefined ? undefined : remaining(options.timeout)
-    return this.#run(op, ({ raw }, op) => raw.find(op, name, options), left)
+    return this.#run(op, ({ raw }, op) => raw.find(op, name, left ? { ...options, timeout: left() } : options), left)
   }
 
   provide(op: number, offer: RawOffer): Promise<number> {
@@ -185,9 +193,13 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
     this.abandon()
   }
 
+  /** Whatever is under way or waits for a node ends. */
   abandon(): void {
+    this.#failure = closed()
     this.#handlers.end()
     this.#offers.clear()
+    if (this.#upstream) lose(this.#upstream, this.#failure.message)
+    this.#changed()
   }
 
   /** Makes a call, and makes it again if its node goes before there is an answer. `left` is what remains of its time, in ms. */
@@ -199,7 +211,7 @@ export class LastingNode implements Omit<RawNode, 'nextEvent'> {
         why = overdue
         this.#ops.cancel(op)
       }
-      const timer = left && setTimeout(giveUp, left() + OVERDUE_MS)
+      const timer = left && setTimeout(giveUp, Math.min(left() + OVERDUE_MS, MAX_TIMER_MS))
       try {
         for (;;) {
           const upstream = this.#upstream ?? (await this.#node(left?.() ?? PATIENCE_MS, signal))

@@ -35,6 +35,8 @@ export class Handler {
   }
 
   give(stream: RawStream): void {
+    // It was on its way when the handler closed.
+    if (this.#closed) return stream.reset()
     if (this.#taker) {
       this.#taker(stream)
       this.#taker = undefined

@@ -29,7 +29,7 @@ export class Host {
     this.calls = node.calls
     this.warm = node.warm
     this.#changed = changed
-    this.offers = new Offers(node.raw, changed)
+    this.offers = new Offers(node.raw, (call) => node.calls.run(call), changed)
     this.handlers = new Handlers(node.raw, (handler) => node.calls.run(() => node.raw.accept(handler)))
     void this.#pump()
   }

@@ -8,6 +8,7 @@
 
 import type { RawNode, RawOffer } from '../binding.js'
 import { OpenRedError } from '../errors.js'
+import { leavesOffer } from '../failures.js'
 import type { OfferPatch } from '../types.js'
 
 /** The ttl of an offer that names none, from the npm contract. */
@@ -31,12 +32,14 @@ interface Pile {
 
 export class Offers {
   readonly #raw: RawNode
+  readonly #start: Start
   readonly #changed: () => void
   readonly #piles = new Map<string, Pile>()
 
-  /** `changed` is called when the network sees another offer than before. */
-  constructor(raw: RawNode, changed: () => void) {
+  /** `start` runs calls that nobody waits for. `changed` is called when the network sees another offer than before. */
+  constructor(raw: RawNode, start: Start, changed: () => void) {
     this.#raw = raw
+    this.#start = start
     this.#changed = changed
   }
 
@@ -62,7 +65,7 @@ export class Offers {
     await this.#inTurn(pile, async () => {
       const { registration } = pile
       if (registration === undefined) pile.registration = await start((op) => this.#raw.provide(op, offer))
-      else await start((op) => this.#raw.update(op, registration, complete(offer)))
+      else await this.#update(registration, complete(offer), start, () => void this.#standAgain(pile))
       pile.offers.push(offered)
     })
     return offered
@@ -74,8 +77,9 @@ export class Offers {
       const mine = pile.offers.find((other) => other === offered)
       if (!mine || pile.registration === undefined) throw withdrawn(offered.offer.name)
       const { registration } = pile
-      if (pile.offers.at(-1) === mine) await start((op) => this.#raw.update(op, registration, patch))
-      mine.offer = { ...mine.offer, ...patch }
+      const patched = { ...mine.offer, ...patch }
+      if (pile.offers.at(-1) === mine) await this.#update(registration, patch, start, () => (mine.offer = patched))
+      mine.offer = patched
     })
   }
 
@@ -93,6 +97,31 @@ export class Offers {
         await start((op) => this.#raw.withdraw(op, registration))
       } else if (stood) await start((op) => this.#raw.update(op, registration, complete(next.offer)))
     })
+  }
+
+  /** Changes what the network sees. `taken` is called when that fails and the node has the change nevertheless. */
+  async #update(registration: number, patch: OfferPatch, start: Start, taken: () => void): Promise<void> {
+    let asked = false
+    try {
+      await start((op) => {
+        asked = true
+        return this.#raw.update(op, registration, patch)
+      })
+    } catch (thrown) {
+      if (asked && !leavesOffer(thrown)) taken()
+      throw thrown
+    }
+  }
+
+  /** What stood before an offer that has failed. */
+  async #standAgain(pile: Pile): Promise<void> {
+    const again = this.#inTurn(pile, async () => {
+      const top = pile.offers.at(-1)
+      const { registration } = pile
+      if (top && registration !== undefined) await this.#start((op) => this.#raw.update(op, registration, complete(top.offer)))
+    })
+    // The node has it also if this fails.
+    await again.catch(() => {})
   }
 
   #pile(name: string): Pile {

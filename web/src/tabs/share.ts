@@ -99,6 +99,8 @@ export class Share implements Source {
   }
 
   async leave(): Promise<void> {
+    // Whoever comes from here on waits for the next leading tab: this node is about to be closed.
+    if (this.#hall) this.#hall.onmessage = null
     const { followers, host, view } = this.#leading ?? {}
     if (!host?.calls.ended) {
       // With nobody else there the node itself ends, and says so to the network.
