@@ -139,8 +139,8 @@ impl Relay {
 
         let stun_socket = match config.stun {
             Stun::Off => None,
-            Stun::At(address) => Some(ports::bind_stun(address, http_address).await?),
-            Stun::Beside => Some(ports::bind_stun_beside(http_address, config.http.port() != 0).await?),
+            Stun::At(address) => Some(ports::bind_stun(address, &others).await?),
+            Stun::Beside => Some(ports::bind_stun_beside(http_address, config.http.port() != 0, &others).await?),
         };
         let stun_address =
             stun_socket.as_ref().map(|socket| socket.local_addr().expect("a bound socket has an address"));

@@ -49,9 +49,10 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, mut chosen: Vec<Bench>)
         }
         steps.push(match (program(bench), bench) {
             (Some(program), bench) => driver(ws, bench.name(), program),
+            (None, Bench::Size) => size::step(ws, manifest),
             (None, Bench::Commands) => commands::step(ws),
             (None, Bench::Directory) => directory::step(ws),
-            (None, _) => size::step(ws, manifest),
+            (None, other) => unreachable!("{} is neither a program nor a module", other.name()),
         });
     }
     steps::run(steps).into_result()

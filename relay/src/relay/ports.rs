@@ -95,8 +95,8 @@ pub(crate) async fn bind(option: &'static str, address: SocketAddr) -> Result<Tc
 /// The port of STUN (RFC 8489, section 18.5).
 const STUN: u16 = 3478;
 
-/// Binds `--stun`. With port 0, takes none that goes with `http`, which may be free until the node binds it.
-pub(crate) async fn bind_stun(address: SocketAddr, http: SocketAddr) -> Result<AsyncUdpSocket, PortError> {
+/// Binds `--stun`. With port 0, takes none of the `others`, which may be free until the node binds them.
+pub(crate) async fn bind_stun(address: SocketAddr, others: &[Multiaddr]) -> Result<AsyncUdpSocket, PortError> {
     // The refused ones are held until the end, so that the system offers others.
     let mut refused = Vec::new();
     loop {
@@ -105,7 +105,7 @@ pub(crate) async fn bind_stun(address: SocketAddr, http: SocketAddr) -> Result<A
             failed("--stun", address.to_string(), example, source)
         })?;
         let port = socket.local_addr().expect("a bound socket has an address").port();
-        if address.port() != 0 || port != http.port() && Some(port) != http.port().checked_add(1) {
+        if address.port() != 0 || !has_udp(others, port) {
             return Ok(socket);
         }
         refused.push(socket);
@@ -113,15 +113,25 @@ pub(crate) async fn bind_stun(address: SocketAddr, http: SocketAddr) -> Result<A
 }
 
 /// Binds what `--stun` is without being told: the usual port where `http` is. A second relay on the machine finds that
-/// taken and gets a free one, and so does a relay that left the choice of its port to the system.
-pub(crate) async fn bind_stun_beside(http: SocketAddr, usual: bool) -> Result<AsyncUdpSocket, PortError> {
-    if usual {
-        match bind_stun(SocketAddr::new(http.ip(), STUN), http).await {
+/// taken and gets a free one, and so does a relay that left the choice of its port to the system, or that has the port among
+/// the `others` which it is to listen on.
+pub(crate) async fn bind_stun_beside(
+    http: SocketAddr,
+    usual: bool,
+    others: &[Multiaddr],
+) -> Result<AsyncUdpSocket, PortError> {
+    if usual && !has_udp(others, STUN) {
+        match bind_stun(SocketAddr::new(http.ip(), STUN), others).await {
             Err(PortError::InUse { .. }) => {}
             bound => return bound,
         }
     }
-    bind_stun(SocketAddr::new(http.ip(), 0), http).await
+    bind_stun(SocketAddr::new(http.ip(), 0), others).await
+}
+
+/// Whether one of the addresses is of this UDP port.
+fn has_udp(addresses: &[Multiaddr], port: u16) -> bool {
+    addresses.iter().filter_map(socket_of).any(|socket| matches!(socket, Socket::Udp(udp) if udp.port() == port))
 }
 
 /// The address a listener got.
@@ -259,13 +269,25 @@ mod tests {
     #[tokio::test]
     async fn stun_has_its_usual_port_or_a_free_one_unless_told() {
         // Whether the usual port is free here is the machine's affair.
-        let [first, second] = [bind_stun_beside(ANY, true).await.unwrap(), bind_stun_beside(ANY, true).await.unwrap()];
+        let beside = async |usual| bind_stun_beside(ANY, usual, &[]).await.unwrap();
+        let [first, second] = [beside(true).await, beside(true).await];
         assert_ne!(second.local_addr().unwrap().port(), STUN);
         let taken = first.local_addr().unwrap();
-        let message = bind_stun(taken, ANY).await.unwrap_err().to_string();
+        let message = bind_stun(taken, &[]).await.unwrap_err().to_string();
         assert!(message.contains(&format!("--stun: `{taken}` is in use")), "{message}");
         assert!(message.contains("--stun 127.0.0.1:0"), "{message}");
-        assert_ne!(bind_stun_beside(ANY, false).await.unwrap().local_addr().unwrap().port(), STUN);
+        assert_ne!(beside(false).await.local_addr().unwrap().port(), STUN);
+    }
+
+    #[tokio::test]
+    async fn stun_leaves_its_usual_port_to_an_address_that_is_listened_on() {
+        // An address that no other test binds, so that the port is free there.
+        let http = "127.0.0.78:0".parse().unwrap();
+        let listen: Multiaddr = format!("/ip4/127.0.0.78/udp/{STUN}/quic-v1").parse().unwrap();
+        let others = std::slice::from_ref(&listen);
+        let stun = bind_stun_beside(http, true, others).await.unwrap();
+        assert_ne!(stun.local_addr().unwrap().port(), STUN);
+        check(others).await.unwrap();
     }
 
     #[test]
