@@ -448,6 +448,16 @@ test('messages that are lost or come twice harm nothing but streams', async () =
   await end(first, second)
 })
 
+test('what cannot be copied from tab to tab costs its own call', async (t) => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  t.mock.method(running()[0], 'explain', () => ({ code: 'NOBODY', reason: () => {} }))
+  await fails(() => second.node.explain('cake'), 'CRASHED')
+  assert.deepEqual((await second.node.find('cake')).records, [])
+  assert.deepEqual(second.states.filter((state) => state === 'joining'), [], 'the link went on')
+  await end(first, second)
+})
+
 test('a tab that does not listen to events is told how many it missed', async () => {
   const origin = new Origin()
   const [first, second] = [await origin.open(), await origin.open()]
