@@ -576,6 +576,25 @@ test('what the leading tab offered is taken back by its successor, unless somebo
   await end(second, third)
 })
 
+test('what could not be taken back is inherited by the next tab that leads', async (t) => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  await first.node.provide({ name: 'cake' })
+  await pass(500)
+  const failing = t.mock.method(running()[0].constructor.prototype, 'provide', async () => { throw { code: 'TIMEOUT', message: 'nobody stores it' } })
+  first.crash()
+  await pass(4_000)
+  assert.equal(failing.mock.callCount(), 1, 'it was offered once more, to be taken back')
+  // Followers hear what is inherited with the next change.
+  await second.node.provide({ name: 'pie' }).catch(() => {})
+  await pass(500)
+  second.crash()
+  const again = failing.mock.callCount()
+  await pass(4_000)
+  assert.deepEqual(failing.mock.calls.slice(again).map(({ arguments: [, { name }] }) => name), ['cake'])
+  await end(third)
+})
+
 test('an offer that cannot be made again: whoever changes it or takes it back is told, and nobody tries for ever', async (t) => {
   const origin = new Origin()
   const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
