@@ -220,7 +220,8 @@ test('tabs that come and go in quick succession: never two nodes, always one', a
     await pass(4_000)
     await turns(100)
     await Promise.all(closing)
-    const left = tabs.filter((tab) => tab.node && !tab.gone)
+    const left = tabs.filter((tab) => !tab.gone)
+    for (const tab of left) assert.ok(tab.node, `seed ${seed}: tab ${tabs.indexOf(tab)} has joined`)
     assert.deepEqual(fake.clashes, [], `seed ${seed}`)
     assert.equal(running().length, left.length > 0 ? 1 : 0, `seed ${seed}`)
     assert.equal(left.filter((tab) => tab.node.tab === 'leading').length, left.length > 0 ? 1 : 0, `seed ${seed}`)
@@ -448,6 +449,16 @@ test('messages that are lost or come twice harm nothing but streams', async () =
   await end(first, second)
 })
 
+test('what cannot be copied from tab to tab costs its own call', async (t) => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  t.mock.method(running()[0], 'explain', () => ({ code: 'NOBODY', reason: () => {} }))
+  await fails(() => second.node.explain('cake'), 'CRASHED')
+  assert.deepEqual((await second.node.find('cake')).records, [])
+  assert.deepEqual(second.states.filter((state) => state === 'joining'), [], 'the link went on')
+  await end(first, second)
+})
+
 test('a tab that does not listen to events is told how many it missed', async () => {
   const origin = new Origin()
   const [first, second] = [await origin.open(), await origin.open()]
@@ -529,16 +540,15 @@ test('a leading tab whose code crashes hands over, and stays crashed', async (t)
   first.node = new OpenRed(await joinOther({ relays: ['relay.test:443'], wasm, identity: 'persistent' }, first.platform))
   const second = await origin.open()
   assert.deepEqual([first.node.tab, second.node.tab], ['leading', 'following'])
-  const finding = second.node.find('never-found')
+  const finding = fails(() => second.node.find('never-found'), 'CLOSED')
   const pending = fails(() => second.node.find('never', { signal: AbortSignal.timeout(60_000) }), 'CLOSED')
   await turns()
   otherFake.crash('index out of bounds')
   assert.equal(first.node.status.state, 'crashed')
   await turns()
   assert.deepEqual([second.node.tab, second.node.status.state], ['leading', 'ready'])
-  finding.catch(() => {})
   await end(second)
-  await pending
+  await Promise.all([finding, pending])
 })
 
 test('what the leading tab offered is taken back by its successor, unless somebody offers it still', async () => {
@@ -564,6 +574,25 @@ test('what the leading tab offered is taken back by its successor, unless somebo
   assert.deepEqual((await other.find('pie')).records.map(({ metadata }) => metadata.from), ['the third tab'])
   await other.close()
   await end(second, third)
+})
+
+test('what could not be taken back is inherited by the next tab that leads', async (t) => {
+  const origin = new Origin()
+  const [first, second, third] = [await origin.open(), await origin.open(), await origin.open()]
+  await first.node.provide({ name: 'cake' })
+  await pass(500)
+  const failing = t.mock.method(running()[0].constructor.prototype, 'provide', async () => { throw { code: 'TIMEOUT', message: 'nobody stores it' } })
+  first.crash()
+  await pass(4_000)
+  assert.equal(failing.mock.callCount(), 1, 'it was offered once more, to be taken back')
+  // Followers hear what is inherited with the next change.
+  await second.node.provide({ name: 'pie' }).catch(() => {})
+  await pass(500)
+  second.crash()
+  const again = failing.mock.callCount()
+  await pass(4_000)
+  assert.deepEqual(failing.mock.calls.slice(again).map(({ arguments: [, { name }] }) => name), ['cake'])
+  await end(third)
 })
 
 test('an offer that cannot be made again: whoever changes it or takes it back is told, and nobody tries for ever', async (t) => {

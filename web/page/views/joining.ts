@@ -126,7 +126,8 @@ export class JoiningView {
     // The steps are those of the tab that runs the node.
     byId('steps').hidden = this.#role === 'following'
     this.#note.textContent = this.#role === 'following' ? FOLLOWING : ''
-    this.#reason.textContent = this.#state === 'ready' || this.#why === undefined ? '' : `${sentence(this.#why)} It comes back by itself.`
+    const again = this.#state === 'joining' || this.#state === 'offline' ? ' It comes back by itself.' : ''
+    this.#reason.textContent = this.#state === 'ready' || this.#why === undefined ? '' : `${sentence(this.#why)}${again}`
     this.#status.dataset['state'] = this.#state
     const text = this.#text()
     if (this.#status.textContent !== text) this.#status.textContent = text

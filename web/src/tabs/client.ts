@@ -172,7 +172,12 @@ export class RemoteNode implements RawNode {
     const answered = new Promise<unknown>((resolve, reject) => this.#calls.set(call, { method, resolve, reject })).finally(() => {
       if (op !== undefined) this.#ops.delete(op)
     })
-    this.#link.send({ kind: 'call', call, method, args })
+    try {
+      this.#link.send({ kind: 'call', call, method, args })
+    } catch (thrown) {
+      const message = `what was handed in cannot go to the tab that runs the node: ${String(thrown)}`
+      this.#answered({ kind: 'answer', call, failure: { code: 'INVALID_OPTION', message } })
+    }
     this.#watch()
     return answered as Promise<Methods[M]['gives']>
   }

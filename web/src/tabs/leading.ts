@@ -84,8 +84,9 @@ export class Leading {
     if (this.#ended) return
     const offered = new Set(this.host.offers.standing.map(({ name }) => name))
     const { calls, offers } = this.host
-    const disowning = this.#inherited.filter(({ name }) => !offered.has(name)).map((offer) => offers.disown(offer, (call) => calls.run(call)))
-    await Promise.allSettled(disowning)
-    this.#inherited = []
+    const disown = (offer: RawOffer): Promise<RawOffer[]> => offers.disown(offer, (call) => calls.run(call)).then(() => [], () => [offer])
+    const failed = await Promise.all(this.#inherited.filter(({ name }) => !offered.has(name)).map(disown))
+    // Whoever leads next inherits what could not be taken back.
+    this.#inherited = failed.flat()
   }
 }

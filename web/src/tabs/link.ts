@@ -50,10 +50,11 @@ export class Link {
     return this.#over
   }
 
+  /** Throws what cannot be copied from one tab to the other; the link goes on. */
   send(message: LinkMessage): void {
     if (this.#over) return
+    this.#channel.postMessage({ number: this.#sent + 1, message })
     this.#sent += 1
-    this.#channel.postMessage({ number: this.#sent, message })
   }
 
   /** Watches for silence for as long as `awaiting` says that something is awaited. */
