@@ -125,7 +125,9 @@ story('a port in use, a data folder in use, unwritable or corrupt: the relay say
   assert.equal(await relay.stop(), 0)
 
   const { data } = relay.options
-  const files = (await readdir(data)).filter((name) => !name.endsWith('.lock') && name !== 'memory')
+  // What the directory keeps has stories of its own: a database mends itself from its log.
+  const others = (name) => name.endsWith('.lock') || name === 'memory' || name.startsWith('directory.') || name === 'snapshots'
+  const files = (await readdir(data)).filter((name) => !others(name))
   assert.ok(files.length >= 2, `an identity and a certificate are kept, found ${files}`)
   for (const name of files) {
     const path = join(data, name)

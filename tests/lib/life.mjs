@@ -83,11 +83,20 @@ export async function awayAndBack (page, elsewhere, ms) {
 export async function sleepOfTheBrowser (ms) {
   const asleep = await browserProcesses()
   if (asleep.length === 0) throw new Error('no browser runs')
-  for (const pid of asleep) process.kill(pid, 'SIGSTOP')
+  for (const pid of asleep) signal(pid, 'SIGSTOP')
   try {
     await pause(ms)
   } finally {
-    for (const pid of asleep) process.kill(pid, 'SIGCONT')
+    for (const pid of asleep) signal(pid, 'SIGCONT')
+  }
+}
+
+/** A browser ends processes of its own at any time; one that has ended need not be stopped. */
+function signal (pid, name) {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error
   }
 }
 

@@ -40,6 +40,10 @@ const ALWAYS_ASK: &str = "no-cache";
 /// Services of one registration; more are published by `POST /v1/services`.
 const MOST_RECORDS: usize = 64;
 
+/// Milliseconds. Deadlines run on another clock than the one they are told by, so the last digits differ from look to look, and
+/// an answer that is the same must have the same entity tag.
+const MINUTE: u64 = 60_000;
+
 /// A node as the directory sees it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -69,7 +73,7 @@ pub(crate) struct Node {
     state: &'static str,
     /// Since when.
     state_since: u64,
-    /// When that ends unless the node is heard.
+    /// When that ends unless the node is heard, rounded up to a minute.
     state_until: u64,
     /// How many services it offers here.
     services: usize,
@@ -90,7 +94,7 @@ impl From<NodeView> for Node {
             heard_at: heard,
             state: standing.state.as_str(),
             state_since: standing.since,
-            state_until: standing.deadline,
+            state_until: standing.deadline.checked_next_multiple_of(MINUTE).unwrap_or(standing.deadline),
             services,
         }
     }
@@ -212,7 +216,7 @@ impl RegisteredNode {
         let interval = shared.directory.registry.heartbeat_interval();
         Self {
             state: standing.state.as_str(),
-            state_until: standing.deadline,
+            state_until: standing.deadline.checked_next_multiple_of(MINUTE).unwrap_or(standing.deadline),
             heartbeat_ms: u64::try_from(interval.as_millis()).unwrap_or(u64::MAX),
         }
     }
