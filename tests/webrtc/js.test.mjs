@@ -82,7 +82,6 @@ story('signalling that makes no sense is refused with a reason', async (world) =
   const relay = await world.relay()
   const ours = await rigPage(world)
   const { circuit } = await listen(ours, relay)
-  const theirs = await jsPage(world)
   const cases = {
     garbage: [[0xff, 0xff, 0xff, 0xff, 0xff, 0xff]],
     'too-long': [[0x80, 0x80, 0x7f]],
@@ -91,6 +90,8 @@ story('signalling that makes no sense is refused with a reason', async (world) =
     ended: []
   }
   for (const [code, messages] of Object.entries(cases)) {
+    // Each a peer of its own: one whose offer failed has to pause.
+    const theirs = await jsPage(world)
     await theirs.evaluate(async ({ circuit, messages }) => {
       const stream = await js.openStream(node, circuit, '/webrtc-signaling/0.0.1')
       for (const message of messages) stream.send(new Uint8Array(message))
