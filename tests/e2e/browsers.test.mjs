@@ -1,6 +1,7 @@
 /** Firefox with Firefox, and each with Chromium: relayed at once, direct soon, and back when the direct path breaks. */
 import assert from 'node:assert/strict'
 import { echoPair } from '../lib/echo.mjs'
+import { remember } from '../lib/made.mjs'
 import { story } from '../lib/story.mjs'
 
 /** Two pages on one machine need a tenth of a second; a machine with two cores that runs two browsers gets this. */
@@ -10,18 +11,6 @@ const MEGABYTE = 1_048_576
 
 /** Who asks, and who is asked. Chromium with Chromium is told elsewhere. */
 const PAIRS = [['Firefox', 'Firefox'], ['Firefox', 'Chromium'], ['Chromium', 'Firefox']]
-
-/** Runs in a page before its own scripts: every peer connection that it makes stands in `made`. */
-function remember () {
-  const Native = globalThis.RTCPeerConnection
-  globalThis.made = []
-  globalThis.RTCPeerConnection = class extends Native {
-    constructor (...configuration) {
-      super(...configuration)
-      globalThis.made.push(this)
-    }
-  }
-}
 
 /** Has the echo service say `length` bytes: by which path, and whether they came back whole. */
 async function echo (page, length) {

@@ -2,23 +2,12 @@
 import assert from 'node:assert/strict'
 import { NETWORK_ERRORS } from '../lib/browser.mjs'
 import { echoPair } from '../lib/echo.mjs'
+import { remember } from '../lib/made.mjs'
 import { arrivesWhole, serveSlowly, writeUntilItWaits } from '../lib/slow.mjs'
 import { story } from '../lib/story.mjs'
 
 /** Two pages on one machine need a tenth of a second; a machine with two cores that also runs three relays gets this. */
 const DIRECT_MS = 10_000
-
-/** Runs in a page before its own scripts: every peer connection that it makes stands in `made`. */
-function remember () {
-  const Native = globalThis.RTCPeerConnection
-  globalThis.made = []
-  globalThis.RTCPeerConnection = class extends Native {
-    constructor (...configuration) {
-      super(...configuration)
-      globalThis.made.push(this)
-    }
-  }
-}
 
 /** Runs in a page before its own scripts: a browser without WebRTC. */
 function switchOff () {

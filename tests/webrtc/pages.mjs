@@ -1,6 +1,7 @@
 /** Pages for the WebRTC stories: one that runs the rig, and one that runs js-libp2p. */
 import { join } from 'node:path'
 import { jsLibp2pPages } from '../lib/bundle.mjs'
+import { remember } from '../lib/made.mjs'
 import { target } from '../lib/workspace.mjs'
 
 /** Where `cargo xtask rig` puts the module. */
@@ -12,18 +13,6 @@ const RIG = `<!doctype html><html lang="en"><meta charset="utf-8"><title>rig</ti
   await init({ module_or_path: '/webrtc_rig_bg.wasm' })
   globalThis.rig = rig
 </script>`
-
-/** Runs in a page before its own scripts: every peer connection that it makes stands in `made`. */
-function remember () {
-  const Native = globalThis.RTCPeerConnection
-  globalThis.made = []
-  globalThis.RTCPeerConnection = class extends Native {
-    constructor (...configuration) {
-      super(...configuration)
-      globalThis.made.push(this)
-    }
-  }
-}
 
 /** A page with a node of the rig in it: `node`, and the module as `rig`. */
 export async function rigPage (world, { timeout, offers, ...options } = {}) {
