@@ -16,12 +16,12 @@ mod write;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libp2p_identity::PeerId;
 use openred_core::record::SignedRecord;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -34,6 +34,9 @@ const READERS: usize = 4;
 
 /// How long a connection waits for a lock that another process holds, before the store is called unavailable.
 const LOCK_TIME: Duration = Duration::from_secs(2);
+
+/// How long to let go of a lock before it is asked for anew.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Prepared statements a connection keeps; there are some forty.
 const STATEMENTS: usize = 64;
@@ -134,7 +137,7 @@ impl Opened {
         let connection = Connection::open(path).map_err(errors::opening)?;
         connection.busy_timeout(LOCK_TIME)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        write_ahead(&connection)?;
         connection.pragma_update(None, "synchronous", "full")?;
         // The log is cut back to this after a burst of writes.
         connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
@@ -172,6 +175,21 @@ impl Opened {
 
     fn is_in_place(&self, path: &Path) -> bool {
         self.file.is_none() || self.file == FileId::of(path)
+    }
+}
+
+/// Switches to the write-ahead log. The switch raises a read lock to an exclusive one, for which SQLite does not wait as
+/// `busy_timeout` says: two that wait for each other so would wait for ever. So whoever finds the file locked, by another
+/// process that starts too, lets go and asks anew.
+fn write_ahead(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let deadline = Instant::now() + LOCK_TIME;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            other => return other,
+        }
     }
 }
 

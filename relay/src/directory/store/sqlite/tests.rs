@@ -103,10 +103,10 @@ async fn a_damaged_file_and_a_newer_one_are_refused_with_what_to_do() {
 #[tokio::test]
 async fn two_that_start_at_once_migrate_once() {
     let directory = tempfile::tempdir().unwrap();
-    let stores = futures::future::join_all((0..4).map(|_| open(&directory))).await;
+    let stores = futures::future::join_all((0..16).map(|_| open(&directory))).await;
     for (number, store) in (0..).zip(&stores) {
         store.apply(vec![register(number)]).await.unwrap();
     }
-    assert_eq!(stores[0].nodes(NodeQuery::default(), None, 10).await.unwrap().len(), 4);
+    assert_eq!(stores[0].nodes(NodeQuery::default(), None, 20).await.unwrap().len(), 16);
     assert!(stores[1].changes(0, 10).await.unwrap().changes.iter().all(|change| change.at == NOW));
 }
