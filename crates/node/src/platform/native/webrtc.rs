@@ -3,6 +3,8 @@
 //! The hash of the certificate is part of every WebRTC-direct address, so a node that wants its
 //! addresses to survive a restart keeps the certificate.
 
+mod closing;
+
 use std::io;
 
 use libp2p::{
@@ -11,6 +13,8 @@ use libp2p::{
     identity::Keypair,
 };
 use libp2p_webrtc::tokio::Certificate;
+
+use self::closing::Closing;
 
 /// A new key and certificate as PEM text, for
 /// [`Config::webrtc_certificate`](crate::platform::Config::webrtc_certificate).
@@ -26,7 +30,7 @@ pub fn generate_certificate() -> String {
 pub(super) fn transport(identity: &Keypair, certificate: Option<&str>) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
     let certificate = certificate.map_or_else(|| Ok(generate()), parse)?;
     let transport = libp2p_webrtc::tokio::Transport::new(identity.clone(), certificate);
-    Ok(transport.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection))).boxed())
+    Ok(transport.map(|(peer, connection), _| (peer, StreamMuxerBox::new(Closing::new(connection)))).boxed())
 }
 
 fn generate() -> Certificate {
