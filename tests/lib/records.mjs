@@ -3,7 +3,7 @@
  * and what a hostile one would.
  */
 import { generateKeyPair, publicKeyToProtobuf } from '@libp2p/crypto/keys'
-import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { concat, field, frame, number, utf8, valuesOf } from './protobuf.mjs'
 
@@ -101,4 +101,11 @@ export function valueIn (message) {
 /** The binary peer ids of the providers in a kad answer, in hex. */
 export function providersIn (message) {
   return valuesOf(message, 9).map((info) => Buffer.from(valuesOf(info, 1)[0]).toString('hex'))
+}
+
+/** A heartbeat of `signer` for a directory, in base64url. */
+export async function signedHeartbeat (signer, directory, at) {
+  const id = peerIdFromString(directory).toMultihash().bytes
+  const signed = concat(frame(utf8('openred-heartbeat')), frame(id), frame(utf8(String(at))))
+  return Buffer.from(await signer.key.sign(signed)).toString('base64url')
 }

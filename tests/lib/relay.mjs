@@ -28,12 +28,16 @@ process.on('exit', () => {
  * @property {string} [data] data folder; a new temporary one by default
  * @property {string} [http] `host:port` of the one TCP port; a free one by default
  * @property {string[]} [args] further arguments
+ * @property {string[]} [within] a command that runs the relay as its own last act, for another surrounding
  */
 
 export class Relay {
   /** @type {import('node:child_process').ChildProcess} */ #child
   #log = []
   #frozen = false
+
+  /** Panics in its log. Whatever strangers do, there is none. */
+  panics = []
 
   /** @param {RelayOptions & { data: string }} options */
   constructor (options) {
@@ -51,7 +55,7 @@ export class Relay {
   /** Starts the process again, on the same data and the same port as before. */
   async restart () {
     if (this.running) throw new Error(`${this.label} runs already`)
-    const { bootstrap = [], network, data, http = '127.0.0.1:0', args = [] } = this.options
+    const { bootstrap = [], network, data, http = '127.0.0.1:0', args = [], within: surrounding = [] } = this.options
     const command = [
       'relay',
       '--http', this.http ?? http,
@@ -61,7 +65,8 @@ export class Relay {
       ...bootstrap.flatMap((other) => ['--bootstrap', other.url ?? other]),
       ...args
     ]
-    const child = spawn(openredBinary(), command, { stdio: ['ignore', 'pipe', 'pipe'], env: environment() })
+    const [program, ...rest] = [...surrounding, openredBinary(), ...command]
+    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: environment() })
     this.#child = child
     this.#frozen = false
     children.add(child)
@@ -146,6 +151,7 @@ export class Relay {
 
   #keep (line) {
     this.#log.push(line)
+    if (line.includes('panicked at')) this.panics.push(line)
     if (this.#log.length > LOG_LINES) this.#log.shift()
   }
 }

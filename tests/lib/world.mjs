@@ -97,6 +97,7 @@ export class World {
   /** Fails when a page met an error nobody expected. */
   assertCalm () {
     const troubles = this.pages.flatMap((page, index) => page.troubles.map((trouble) => `page ${index + 1}: ${trouble}`))
+    troubles.push(...this.relays.flatMap(({ label, panics }) => panics.map((line) => `${label}: ${line}`)))
     if (troubles.length > 0) throw new Error(troubles.join('\n'))
   }
 

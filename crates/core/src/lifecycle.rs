@@ -33,22 +33,23 @@
 //! measured by [`Now::elapsed`], so a wall clock that jumps kills nobody; dates are for people and for the next life.
 //!
 //! A heartbeat costs no search: the deadline moves, and the queue finds out when the old one comes. The machine does not
-//! know who the entries are; it numbers them. Bounds: an entry costs about 60 bytes, and the caller decides how many there are.
+//! know who the entries are; it numbers them. Bounds: an entry costs 48 bytes, and the caller decides how many there are.
 
 mod config;
 mod hold;
+mod queue;
 mod state;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    time::Duration,
-};
+use std::{collections::VecDeque, time::Duration};
 
-use self::hold::Brake;
 pub use self::{
     config::{BrakeConfig, LifecycleConfig, LifecycleConfigError},
     hold::{Cause, Hold},
     state::{STATES, State, UnknownState},
+};
+use self::{
+    hold::{Brake, Silence},
+    queue::Queue,
 };
 use crate::time::{Now, millis};
 
@@ -105,10 +106,8 @@ struct Entry {
     since: u64,
     /// When it ends, in milliseconds of the lifecycle's own time.
     deadline: u64,
-    /// Under which time the queue holds the entry; not after the deadline.
-    filed: u64,
-    /// When it went silent, in the lifecycle's own time, while that counts for the brake.
-    silent: Option<u64>,
+    /// Its silence, while that counts for the brake.
+    silent: Option<Silence>,
 }
 
 /// The machine; see the module's documentation.
@@ -117,7 +116,8 @@ pub struct Lifecycle {
     config: LifecycleConfig,
     entries: Vec<Option<Entry>>,
     free: Vec<EntryId>,
-    queue: BTreeSet<(u64, EntryId)>,
+    /// Each entry under a time that is not after its deadline.
+    queue: Queue,
     counts: [usize; STATES],
     brake: Brake,
     outputs: VecDeque<Output>,
@@ -132,7 +132,7 @@ impl Lifecycle {
             config,
             entries: Vec::new(),
             free: Vec::new(),
-            queue: BTreeSet::new(),
+            queue: Queue::default(),
             counts: [0; STATES],
             outputs: VecDeque::new(),
         }
@@ -141,7 +141,7 @@ impl Lifecycle {
     /// A node registers: its entry is `active`.
     pub fn admit(&mut self, now: Now) -> EntryId {
         let deadline = self.brake.time(now) + millis(self.config.active);
-        self.insert(Entry { state: State::Active, since: now.unix_ms, deadline, filed: deadline, silent: None })
+        self.insert(Entry { state: State::Active, since: now.unix_ms, deadline, silent: None })
     }
 
     /// An entry of an earlier life, or of another instance. What is left of its time is believed as far as it is plausible, so
@@ -153,7 +153,7 @@ impl Lifecycle {
         let left = standing.deadline.saturating_sub(now.unix_ms).min(millis(self.config.stay(standing.state)));
         let deadline = self.brake.time(now) + left;
         let Standing { state, since, .. } = standing;
-        Some(self.insert(Entry { state, since, deadline, filed: deadline, silent: None }))
+        Some(self.insert(Entry { state, since, deadline, silent: None }))
     }
 
     /// The directory was away and knows nothing of what its nodes did: nobody is judged for the time of grace.
@@ -187,7 +187,7 @@ impl Lifecycle {
     /// The node is no longer to be waited for.
     pub fn remove(&mut self, id: EntryId) {
         let Some(entry) = self.entries.get_mut(id.index()).and_then(Option::take) else { return };
-        self.queue.remove(&(entry.filed, id));
+        self.queue.remove(id);
         self.counts[entry.state as usize] -= 1;
         self.brake.forget(entry.silent);
         self.free.push(id);
@@ -218,13 +218,13 @@ impl Lifecycle {
         let time = self.brake.time(now);
         self.pardon(time.saturating_sub(millis(self.config.brake.window)));
         for _ in 0..self.config.moves {
-            let Some(&(filed, id)) = self.queue.first() else { break };
+            let Some((filed, id)) = self.queue.first() else { break };
             if filed > time {
                 break;
             }
-            let Some(entry) = self.entry(id) else { break };
-            if entry.deadline > time {
-                self.file(id);
+            let Some(deadline) = self.entry(id).map(|entry| entry.deadline) else { break };
+            if deadline > time {
+                self.queue.file(deadline, id);
                 continue;
             }
             self.advance(now, id);
@@ -244,7 +244,7 @@ impl Lifecycle {
         if self.brake.held().is_some() {
             return self.brake.ends_at();
         }
-        self.queue.first().map(|(filed, _)| self.brake.elapsed_at(*filed))
+        self.queue.first().map(|(filed, _)| self.brake.elapsed_at(filed))
     }
 
     /// The state of an entry.
@@ -300,7 +300,7 @@ impl Lifecycle {
             self.entries.push(None);
             EntryId(u32::try_from(self.entries.len() - 1).expect("four thousand million entries do not fit in memory"))
         });
-        self.queue.insert((entry.filed, id));
+        self.queue.file(entry.deadline, id);
         self.entries[id.index()] = Some(entry);
         id
     }
@@ -312,10 +312,11 @@ impl Lifecycle {
         entry.deadline = deadline;
         self.brake.forget(entry.silent.take());
         let from = std::mem::replace(&mut entry.state, state);
-        if deadline < entry.filed {
-            self.file(id);
-        }
         if from != state {
+            // In the same state a deadline only moves on, and the queue finds out by itself.
+            if self.queue.time(id).is_some_and(|filed| deadline < filed) {
+                self.queue.file(deadline, id);
+            }
             self.moved(now, id, from);
         }
         self.ease(now);
@@ -329,15 +330,14 @@ impl Lifecycle {
         let from = entry.state;
         entry.state = from.after_silence();
         if from == State::Active {
-            entry.silent = Some(time);
-            self.brake.note(time, id);
+            entry.silent = Some(self.brake.note(time, id));
         }
         if entry.state == State::Dead {
             self.moved(now, id, from);
             return self.remove(id);
         }
         entry.deadline = time + millis(self.config.stay(entry.state));
-        self.file(id);
+        self.queue.file(entry.deadline, id);
         self.moved(now, id, from);
         if from.ends_with_check() {
             self.outputs.push_back(Output::Check(id));
@@ -361,19 +361,11 @@ impl Lifecycle {
         self.outputs.push_back(Output::Moved { entry: id, from, standing });
     }
 
-    /// Puts an entry into the queue under its deadline.
-    fn file(&mut self, id: EntryId) {
-        let Some(Some(entry)) = self.entries.get_mut(id.index()) else { return };
-        self.queue.remove(&(entry.filed, id));
-        entry.filed = entry.deadline;
-        self.queue.insert((entry.filed, id));
-    }
-
     /// Who went silent before `time` does not count for the brake.
     fn pardon(&mut self, time: u64) {
-        while let Some((began, id)) = self.brake.outdated(time) {
+        while let Some((silence, id)) = self.brake.outdated(time) {
             if let Some(Some(entry)) = self.entries.get_mut(id.index())
-                && entry.silent == Some(began)
+                && entry.silent == Some(silence)
             {
                 self.brake.forget(entry.silent.take());
             }

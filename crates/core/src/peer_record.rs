@@ -73,6 +73,14 @@ impl SignedPeerRecord {
         Ok(Self::new(record, opened.canonical))
     }
 
+    /// Reads an envelope that [`decode`](Self::decode) has accepted before and that has been kept where only this node writes.
+    /// The signature is not checked again.
+    #[cfg(feature = "server")]
+    pub fn restore(envelope: Vec<u8>) -> Result<Self, PeerRecordError> {
+        let record = wire::decode(&envelope::reopen(&envelope, wire::PURPOSE)?)?;
+        Ok(Self::new(record, envelope))
+    }
+
     /// The statement.
     pub fn record(&self) -> &PeerRecord {
         &self.record

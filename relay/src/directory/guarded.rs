@@ -11,13 +11,13 @@ use tokio::time::{Instant, timeout};
 use super::breaker::{Breaker, Open};
 use super::store::{
     Answer, AuditRow, Changes, Liveness, NodeQuery, NodeRow, Note, Outcome, ServiceKey, ServiceQuery, Sink, Source,
-    Store, StoreError, Write,
+    Store, StoreError, Taker, Write,
 };
 
 /// Time for one call: below the time of a request, above what a database under load takes.
 const CALL: Duration = Duration::from_secs(8);
 
-/// Time for an export or import of everything.
+/// Time for reading everything, or an import.
 const WHOLE: Duration = Duration::from_secs(600);
 
 /// See the module's documentation.
@@ -70,6 +70,10 @@ impl Store for Guarded {
 
     fn services_of(&self, providers: Vec<PeerId>) -> Answer<'_, Vec<SignedRecord>> {
         Box::pin(self.call(CALL, self.inner.services_of(providers)))
+    }
+
+    fn load(&self, taker: Taker) -> Answer<'_, ()> {
+        Box::pin(self.call(WHOLE, self.inner.load(taker)))
     }
 
     fn changes(&self, after: u64, limit: usize) -> Answer<'_, Changes> {

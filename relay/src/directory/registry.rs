@@ -212,6 +212,11 @@ impl Registry {
         self.shared.checks.subscribe()
     }
 
+    /// Whether a node is registered.
+    pub(crate) fn knows(&self, peer: &PeerId) -> bool {
+        self.shared.index().find(peer).is_some()
+    }
+
     /// One node.
     pub(crate) fn node(&self, peer: &PeerId) -> Option<NodeView> {
         self.shared.index().node(self.now(), peer)
@@ -230,7 +235,7 @@ impl Registry {
         let next = (rows.len() == limit).then(|| rows.last().map(|row| row.peer)).flatten();
         let now = self.now();
         let index = self.shared.index();
-        let views = rows.into_iter().map(|row| index.node(now, &row.peer).unwrap_or_else(|| view(row)));
+        let views = rows.into_iter().map(|row| index.view(now, row));
         // Memory knows the states better than the store.
         let items = views.filter(|view| states.is_empty() || states.contains(&view.standing.state)).collect();
         Ok(Page { items, next })
@@ -466,12 +471,6 @@ fn not_banned(index: &Index, peer: &PeerId, now: Now) -> Result<(), RegistryErro
         Some(until) if *until > now.unix_ms => Err(RegistryError::Banned { peer: *peer, until: *until }),
         _ => Ok(()),
     }
-}
-
-/// A node that only the store knows.
-fn view(row: NodeRow) -> NodeView {
-    let NodeRow { standing, heard, withheld, .. } = row;
-    NodeView { info: Arc::new(NodeInfo::from(row)), standing, heard, withheld, services: 0 }
 }
 
 /// Where a node stands that registers at this moment.

@@ -11,7 +11,8 @@
 //! Lists are read by keyset: a page begins after the last key of the page before, so a row that stays is never missed or
 //! seen twice, whatever else is written meanwhile. A store is asked for bounded pages only, and bounds its queues itself.
 
-mod columns;
+pub(super) mod columns;
+mod kept;
 pub(crate) mod postgres;
 pub(crate) mod snapshot;
 pub(crate) mod sqlite;
@@ -27,7 +28,10 @@ use openred_core::{
     record::SignedRecord,
 };
 
-pub(crate) use self::text::Words;
+pub(crate) use self::{
+    kept::{Kept, KeptNode, KeptService, Taker},
+    text::Words,
+};
 
 /// What a store answers.
 pub(crate) type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -48,6 +52,10 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Every record of these providers, withdrawn ones too.
     fn services_of(&self, providers: Vec<PeerId>) -> Answer<'_, Vec<SignedRecord>>;
+
+    /// Every node, and then every record of them, as they were at one moment: what a start needs. Nothing in them is read, since
+    /// only what was verified is kept.
+    fn load(&self, taker: Taker) -> Answer<'_, ()>;
 
     /// The change log after `after`, oldest first, at most `limit`.
     fn changes(&self, after: u64, limit: usize) -> Answer<'_, Changes>;

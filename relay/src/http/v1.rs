@@ -27,7 +27,8 @@ use axum::{
         HeaderName, Method, StatusCode,
         header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE},
     },
-    middleware::from_fn_with_state,
+    middleware::{from_fn_with_state, map_response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use data_encoding::BASE64URL_NOPAD;
@@ -127,9 +128,19 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> OpenApiRouter<Arc<Shared>> {
         .merge(class(Class::Prove, Class::Prove, tokens))
         .merge(class(Class::Watch, Class::Watch, watch))
         .layer(CompressionLayer::new())
+        .layer(map_response(in_words))
         .layer(any_origin)
         .layer(axum::middleware::from_fn(identify::begin_by_options))
         .merge(admin::routes(shared))
+}
+
+/// A client that takes neither compressed nor plain answers is told so; the compression itself says nothing.
+async fn in_words(response: Response) -> Response {
+    if response.status() != StatusCode::NOT_ACCEPTABLE {
+        return response;
+    }
+    let detail = "`accept-encoding` leaves nothing that is possible here; allow `gzip` or `identity`";
+    Problem::new(StatusCode::NOT_ACCEPTABLE, detail).code("ENCODING").into_response()
 }
 
 /// Headers that scripts of other origins may read.

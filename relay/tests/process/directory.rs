@@ -1,10 +1,13 @@
 //! The directory of a real relay: its options, its log, and what outlives a restart.
 
-use std::fs;
+use std::{fs, thread};
 
 use serde_json::Value;
 
-use crate::support::{Relay, get, openred};
+use crate::{
+    postgres::Server,
+    support::{Relay, get, openred},
+};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -84,4 +87,20 @@ fn people_read_the_api_on_a_page_of_the_relays_own() {
     assert_eq!(relay.get("/docs/docs.js").header("content-type"), Some("text/javascript"));
     assert_eq!(relay.get("/docs").header("location"), Some("docs/"));
     relay.process.stop();
+}
+
+#[test]
+fn relays_that_start_at_once_on_one_new_database_share_one_directory() {
+    let server = Server::start();
+    let url = server.database("directory");
+    let data: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let relays: Vec<Relay> = thread::scope(|scope| {
+        let starting = data.iter().map(|data| scope.spawn(|| Relay::start(data.path(), &["--database", &url])));
+        starting.collect::<Vec<_>>().into_iter().map(|relay| relay.join().unwrap()).collect()
+    });
+    for relay in relays {
+        assert_eq!(relay.get("/v1/nodes").json()["nodes"], serde_json::json!([]));
+        assert!(!relay.process.log().contains("ERROR"), "{}", relay.process.log());
+        relay.process.stop();
+    }
 }

@@ -3,6 +3,9 @@
 mod commands;
 mod directory;
 mod http;
+#[allow(dead_code, reason = "the stories of the store use the rest")]
+#[path = "../../src/directory/store/postgres/server.rs"]
+mod postgres;
 mod relay;
 mod stun;
 mod support;

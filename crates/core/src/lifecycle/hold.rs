@@ -1,6 +1,6 @@
 //! The lifecycle's own time, and when it stands still.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, num::NonZeroU64, time::Duration};
 
 use super::{BrakeConfig, EntryId};
 use crate::time::{Now, millis};
@@ -35,6 +35,20 @@ pub struct Hold {
     pub silent: usize,
 }
 
+/// When an entry went silent: the lifecycle's time, counted from one so that none takes no room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Silence(NonZeroU64);
+
+impl Silence {
+    fn at(time: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(time))
+    }
+
+    fn began_before(self, time: u64) -> bool {
+        self.0.get() <= time
+    }
+}
+
 #[derive(Debug)]
 struct Held {
     cause: Cause,
@@ -54,8 +68,8 @@ pub(super) struct Brake {
     /// How long it stood still, up to the present hold.
     skipped: Duration,
     held: Option<Held>,
-    /// Who went silent and when, in the lifecycle's time; some have been heard since. At most one for each entry and window.
-    recent: VecDeque<(u64, EntryId)>,
+    /// Who went silent and when; some have been heard since. At most one for each entry and window.
+    recent: VecDeque<(Silence, EntryId)>,
     /// How many of them have not.
     silent: usize,
 }
@@ -120,20 +134,22 @@ impl Brake {
     }
 
     /// An entry went silent.
-    pub(super) fn note(&mut self, time: u64, id: EntryId) {
-        self.recent.push_back((time, id));
+    pub(super) fn note(&mut self, time: u64, id: EntryId) -> Silence {
+        let silence = Silence::at(time);
+        self.recent.push_back((silence, id));
         self.silent += 1;
+        silence
     }
 
-    /// An entry that went silent at this time is back, or gone.
-    pub(super) fn forget(&mut self, silent: Option<u64>) {
+    /// The entry of a silence is back, or gone.
+    pub(super) fn forget(&mut self, silent: Option<Silence>) {
         self.silent -= usize::from(silent.is_some());
     }
 
     /// The next one whose silence began before `time` and counts no longer, to be passed to [`Brake::forget`] if it has not
     /// been heard since.
-    pub(super) fn outdated(&mut self, time: u64) -> Option<(u64, EntryId)> {
-        if self.recent.front()?.0 < time { self.recent.pop_front() } else { None }
+    pub(super) fn outdated(&mut self, time: u64) -> Option<(Silence, EntryId)> {
+        if self.recent.front()?.0.began_before(time) { self.recent.pop_front() } else { None }
     }
 
     /// Whether too many are silent, where `there` are not.

@@ -343,6 +343,11 @@ fn numbers_of_removed_entries_are_given_again_with_nothing_of_the_old() {
 }
 
 #[test]
+fn an_entry_costs_what_the_documentation_says() {
+    assert_eq!(size_of::<Option<Entry>>() + size_of::<(u64, EntryId, u32)>(), 48);
+}
+
+#[test]
 fn one_call_makes_a_bounded_number_of_moves_and_asks_for_the_next_at_once() {
     let mut config = LifecycleConfig { moves: 10, ..LifecycleConfig::default() };
     config.brake.count = usize::MAX;

@@ -7,6 +7,8 @@
 //! Only Ed25519 keys are accepted: that is what an OpenRed node is, and which other key types a build could verify
 //! would depend on its features, so that holders would disagree about what is valid.
 
+#[cfg(feature = "server")]
+use libp2p_identity::PeerId;
 use libp2p_identity::{KeyType, Keypair, PublicKey};
 use prost::Message;
 
@@ -78,6 +80,17 @@ pub fn open(bytes: &[u8], purpose: Purpose) -> Result<Opened, EnvelopeError> {
 pub fn reopen(bytes: &[u8], purpose: Purpose) -> Result<Vec<u8>, EnvelopeError> {
     let envelope = Envelope::decode(bytes).map_err(Malformed::from)?;
     if envelope.payload_type == purpose.payload_type { Ok(envelope.payload) } else { Err(EnvelopeError::PayloadType) }
+}
+
+/// The field with which an envelope of this signer begins; none if its peer id does not hold its key. Who keeps envelopes beside
+/// the peer ids of their signers needs only the rest.
+#[cfg(feature = "server")]
+pub fn key_field(signer: &PeerId) -> Option<Vec<u8>> {
+    /// The code of the multihash that is its own content.
+    const IDENTITY: u64 = 0;
+    let hash = signer.as_ref();
+    let key = (hash.code() == IDENTITY).then(|| hash.digest().to_vec());
+    key.map(|public_key| Envelope { public_key, ..Envelope::default() }.encode_to_vec())
 }
 
 /// How long the envelope around a payload of `payload_len` bytes (at least one) will be, without signing it.

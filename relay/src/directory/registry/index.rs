@@ -1,16 +1,19 @@
 //! What a registry keeps in memory: who is there, since when each was last heard, and who offers what.
 //!
-//! Everything here follows from the store and from heartbeats. Statements are shared and never copied. A node with one service
-//! takes 1.26 kB (`cargo xtask bench directory`): 465 bytes as both were sent, what they take apart as values and in the index of
-//! names, and some 130 bytes of liveness. Nodes are found by peer id through a table of numbers.
+//! Everything here follows from the store and from heartbeats. What nodes said is kept once, as the bytes that they signed, and
+//! read when it is asked for ([`statement`], [`offers`]). Beside that a node takes 48 bytes in its lifecycle, 56 here and 48 for
+//! each service, and some bytes in the tables that lead from peer ids and names to them; `cargo xtask bench directory` measures
+//! what it comes to.
 //!
 //! Bounds: the registry asks [`Index::len`] and [`Index::offers`] before it lets in more.
 
+mod offers;
+mod proof;
+mod statement;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::HashMap,
     hash::{BuildHasher, RandomState},
-    ops::Bound,
-    sync::Arc,
 };
 
 use hashbrown::{HashTable, hash_table::Entry as TableEntry};
@@ -21,27 +24,24 @@ use openred_core::{
     time::Now,
 };
 
+use self::{
+    offers::{Offer, Offers, Told},
+    statement::{Dates, Statement},
+};
 use super::{
-    super::store::{Liveness, NodeRow},
+    super::store::{Kept, KeptNode, Liveness, NodeRow},
     views::{NodeInfo, NodeView, ServiceView},
 };
 
 /// A node in memory.
 struct Slot {
-    info: Arc<NodeInfo>,
+    statement: Statement,
+    dates: Dates,
     /// Its last sign of life, in milliseconds since the Unix epoch.
     heard: u64,
     withheld: bool,
     /// Whether the store does not know the last sign of life yet.
     dirty: bool,
-}
-
-/// A service in memory: the proof, and what is asked of it all the time.
-struct Offer {
-    envelope: Box<[u8]>,
-    sequence: u64,
-    expires: u64,
-    withdrawn: bool,
 }
 
 /// Offers of one name that a lookup looks at; the rest is for lists. Each costs less than a microsecond.
@@ -56,8 +56,7 @@ pub(super) struct Index {
     slots: Vec<Option<Slot>>,
     by_peer: HashTable<EntryId>,
     hasher: RandomState,
-    offers: BTreeMap<(Arc<str>, EntryId), Offer>,
-    offered_by: BTreeSet<(EntryId, Arc<str>)>,
+    offers: Offers,
     /// Who is banned, and until when.
     pub(super) bans: HashMap<PeerId, u64>,
     dirty: usize,
@@ -82,8 +81,7 @@ impl Index {
             slots: Vec::new(),
             by_peer: HashTable::new(),
             hasher: RandomState::new(),
-            offers: BTreeMap::new(),
-            offered_by: BTreeSet::new(),
+            offers: Offers::default(),
             bans: HashMap::new(),
             dirty: 0,
             news: News::default(),
@@ -113,56 +111,65 @@ impl Index {
     }
 
     pub(super) fn find(&self, peer: &PeerId) -> Option<EntryId> {
-        let slots = &self.slots;
-        self.by_peer.find(self.hasher.hash_one(peer), |id| is_of(slots, *id, peer)).copied()
+        let hash = self.hasher.hash_one(peer.as_ref().digest());
+        self.by_peer.find(hash, |id| self.slot(*id).is_some_and(|slot| slot.statement.is_of(peer))).copied()
     }
 
     /// How many services a node offers, and whether it offers this one.
     pub(super) fn offers(&self, id: EntryId, name: &str) -> (usize, bool) {
-        let mut has = false;
-        let count = self.names_of(id).inspect(|offered| has |= &***offered == name).count();
-        (count, has)
+        (self.offers.of_node(id).count(), self.offers.find(id, name).is_some())
     }
 
-    /// A node registered, here or at another instance. True if it was not here.
-    pub(super) fn put_node(&mut self, now: Now, info: NodeInfo, heard: u64) -> bool {
-        if let Some(id) = self.find(&info.peer) {
-            if let Some(slot) = self.slot_mut(id)
-                && info.sequence >= slot.info.sequence
-            {
-                let registered = slot.info.registered.min(info.registered);
-                slot.info = Arc::new(NodeInfo { registered, ..info });
-                slot.heard = slot.heard.max(heard);
-            }
-            self.lifecycle.handle_heard(now, id);
-            self.settle();
-            return false;
+    /// A node registered here.
+    pub(super) fn put_node(&mut self, now: Now, row: &NodeRow) {
+        let Some(id) = self.find(&row.peer) else {
+            let id = self.lifecycle.admit(now);
+            return self.insert(id, &row.peer, row.kept(|kept| Slot::new(&kept)));
+        };
+        if let Some(slot) = self.slot_mut(id)
+            && row.sequence >= slot.dates.sequence
+        {
+            let registered = slot.dates.registered.min(row.registered);
+            row.kept(|kept| slot.say(&kept));
+            slot.dates.registered = registered;
+            slot.heard = slot.heard.max(row.heard);
         }
-        let id = self.lifecycle.admit(now);
-        self.insert(id, Slot { info: Arc::new(info), heard, withheld: false, dirty: false });
-        true
+        self.lifecycle.handle_heard(now, id);
+        self.settle();
+    }
+
+    /// A node or a service comes from the store at the start.
+    pub(super) fn restore(&mut self, now: Now, kept: &Kept<'_>) {
+        match kept {
+            Kept::Node(node) => self.restore_node(now, node),
+            Kept::Service(service) => {
+                let Some(id) = self.find(&service.provider) else { return };
+                let told = Told {
+                    name: service.name,
+                    expires: service.expires,
+                    withdrawn: service.withdrawn,
+                    envelope: service.envelope,
+                };
+                self.offers.put(id, &service.provider, &told);
+            }
+        }
     }
 
     /// A node comes from the store. One that is here is brought up to date.
-    pub(super) fn restore_node(&mut self, now: Now, row: NodeRow) {
-        let NodeRow { standing, heard, withheld, .. } = row;
-        let info = NodeInfo::from(row);
-        if let Some(id) = self.find(&info.peer) {
-            let is_news = self.slot_mut(id).is_some_and(|slot| {
-                slot.withheld = withheld;
-                if info.sequence >= slot.info.sequence {
-                    slot.info = Arc::new(info);
-                }
-                heard > slot.heard
-            });
-            if is_news {
-                self.hear_of(now, id, standing.state, heard);
+    pub(super) fn restore_node(&mut self, now: Now, node: &KeptNode<'_>) {
+        let Some(id) = self.find(&node.peer) else {
+            if let Some(id) = self.lifecycle.restore(now, node.standing) {
+                self.insert(id, &node.peer, Slot::new(node));
             }
             return;
+        };
+        if let Some(slot) = self.slot_mut(id) {
+            slot.withheld = node.withheld;
+            if node.sequence >= slot.dates.sequence {
+                slot.say(node);
+            }
         }
-        if let Some(id) = self.lifecycle.restore(now, standing) {
-            self.insert(id, Slot { info: Arc::new(info), heard, withheld, dirty: false });
-        }
+        self.hear_of(now, id, node.standing.state, node.heard);
     }
 
     /// Another instance heard a node.
@@ -217,82 +224,89 @@ impl Index {
         self.clear(id);
     }
 
-    /// A service record was stored, or comes from the store.
+    /// A service record was stored.
     pub(super) fn put_service(&mut self, record: &SignedRecord) {
         let said = record.record();
         let Some(id) = self.find(&said.provider) else { return };
-        let name: Arc<str> = said.name.as_str().into();
-        let offer = Offer {
-            envelope: record.envelope().into(),
-            sequence: said.sequence,
-            expires: said.expires_at(),
-            withdrawn: said.withdrawn,
-        };
-        let key = (Arc::clone(&name), id);
-        if self.offers.get(&key).is_some_and(|held| held.sequence > offer.sequence) {
+        let held = self.offers.find(id, said.name.as_str()).map(|offer| offer.envelope(&said.provider));
+        if held.and_then(|envelope| SignedRecord::restore(envelope).ok()).is_some_and(|held| held.is_newer_than(record))
+        {
             return;
         }
-        self.offers.insert(key, offer);
-        self.offered_by.insert((id, name));
+        let told = Told {
+            name: said.name.as_str(),
+            expires: said.expires_at(),
+            withdrawn: said.withdrawn,
+            envelope: record.envelope(),
+        };
+        self.offers.put(id, &said.provider, &told);
     }
 
     /// Replaces all services of a node.
     pub(super) fn set_services(&mut self, peer: &PeerId, records: &[SignedRecord]) {
         let Some(id) = self.find(peer) else { return };
-        self.clear_services(id);
+        self.offers.clear(id);
         records.iter().for_each(|record| self.put_service(record));
     }
 
     /// Drops services that have expired.
     pub(super) fn purge(&mut self, now: u64) {
-        let Self { offers, offered_by, bans, .. } = self;
-        offers.retain(|(name, id), offer| {
-            let stays = offer.expires > now;
-            if !stays {
-                offered_by.remove(&(*id, Arc::clone(name)));
-            }
-            stays
-        });
-        bans.retain(|_, until| *until > now);
+        self.offers.purge(now);
+        self.bans.retain(|_, until| *until > now);
     }
 
+    /// A node as it stands.
     pub(super) fn node(&self, now: Now, peer: &PeerId) -> Option<NodeView> {
         let id = self.find(peer)?;
-        self.view(now, id)
+        let slot = self.slot(id)?;
+        let info = slot.statement.read(slot.dates);
+        let info = info.inspect_err(|error| tracing::error!(%error, %peer, "a node in memory cannot be read"));
+        let (standing, services) = self.life(now, id)?;
+        Some(NodeView { info: info.ok()?, standing, heard: slot.heard, withheld: slot.withheld, services })
     }
 
-    pub(super) fn view(&self, now: Now, id: EntryId) -> Option<NodeView> {
-        let slot = self.slots.get(id.index())?.as_ref()?;
-        let standing = self.lifecycle.standing(now, id)?;
-        let living =
-            |name: &Arc<str>| self.offers.get(&(Arc::clone(name), id)).is_some_and(|offer| offer.lives(now.unix_ms));
-        let services = self.names_of(id).filter(|name| living(name)).count();
-        Some(NodeView { info: Arc::clone(&slot.info), standing, heard: slot.heard, withheld: slot.withheld, services })
+    /// A node of which the store has just told, as it stands.
+    pub(super) fn view(&self, now: Now, row: NodeRow) -> NodeView {
+        let NodeRow { standing, heard, withheld, .. } = row;
+        let here = self.find(&row.peer).and_then(|id| Some((self.slot(id)?, self.life(now, id)?)));
+        let info = NodeInfo::from(row);
+        match here {
+            Some((slot, (standing, services))) => {
+                NodeView { info, standing, heard: slot.heard, withheld: slot.withheld, services }
+            }
+            None => NodeView { info, standing, heard, withheld, services: 0 },
+        }
+    }
+
+    /// Where a node stands, and how many living services it offers.
+    fn life(&self, now: Now, id: EntryId) -> Option<(Standing, usize)> {
+        let services = self.offers.of_node(id).filter(|offer| offer.lives(now.unix_ms)).count();
+        Some((self.lifecycle.standing(now, id)?, services))
     }
 
     /// The provider of a record as it stands, if others should hear of it.
     pub(super) fn provider(&self, peer: &PeerId) -> Option<(State, u64)> {
-        let id = self.find(peer)?;
-        let slot = self.slots.get(id.index())?.as_ref()?;
+        self.standing_of(self.find(peer)?, peer)
+    }
+
+    fn standing_of(&self, id: EntryId, peer: &PeerId) -> Option<(State, u64)> {
+        let slot = self.slot(id)?;
         let state = self.lifecycle.state(id)?;
         (state.is_present() && !slot.withheld && !self.bans.contains_key(peer)).then_some((state, slot.heard))
     }
 
     /// Living services of a name whose providers are present, at most `limit`.
     pub(super) fn lookup(&self, now: u64, name: &str, limit: usize) -> Vec<ServiceView> {
-        let name: Arc<str> = name.into();
-        let from = Bound::Included((Arc::clone(&name), EntryId::FIRST));
-        let offers = self.offers.range((from, Bound::Unbounded)).take_while(|((of, _), _)| *of == name);
-        let living = offers.take(LOOKED_AT).filter(|(_, offer)| offer.lives(now));
-        let views = living.filter_map(|((_, id), offer)| {
-            let peer = &self.slots.get(id.index())?.as_ref()?.info.peer;
-            let (state, heard) = self.provider(peer)?;
-            let record = SignedRecord::restore(offer.envelope.to_vec());
-            let record =
-                record.inspect_err(|error| tracing::error!(%error, %peer, "a service in memory cannot be read"));
-            Some(ServiceView { record: record.ok()?, state, heard })
-        });
-        views.take(limit).collect()
+        let living = self.offers.of_name(name).take(LOOKED_AT).filter(|offer| offer.lives(now));
+        living.filter_map(|offer| self.service(offer)).take(limit).collect()
+    }
+
+    fn service(&self, offer: &Offer) -> Option<ServiceView> {
+        let peer = self.slot(offer.node)?.statement.peer();
+        let (state, heard) = self.standing_of(offer.node, &peer)?;
+        let record = SignedRecord::restore(offer.envelope(&peer));
+        let record = record.inspect_err(|error| tracing::error!(%error, %peer, "a service in memory cannot be read"));
+        Some(ServiceView { record: record.ok()?, state, heard })
     }
 
     /// What came of the lifecycle since the last call. Nodes that were given up are gone from here.
@@ -305,8 +319,8 @@ impl Index {
         while let Some(output) = self.lifecycle.poll_output() {
             match output {
                 Output::Moved { entry, standing, .. } => {
-                    let Some(Some(slot)) = self.slots.get(entry.index()) else { continue };
-                    let (peer, heard) = (slot.info.peer, slot.heard);
+                    let Some(slot) = self.slot(entry) else { continue };
+                    let (peer, heard) = (slot.statement.peer(), slot.heard);
                     if standing.state == State::Dead {
                         self.clear(entry);
                         self.news.died.push(peer);
@@ -315,8 +329,7 @@ impl Index {
                     }
                 }
                 Output::Check(entry) => {
-                    let slot = self.slots.get(entry.index()).and_then(Option::as_ref);
-                    self.news.check.extend(slot.map(|slot| slot.info.peer));
+                    self.news.check.extend(self.slot(entry).map(|slot| slot.statement.peer()));
                 }
                 Output::Held(hold) if hold.cause == Cause::Absence => {
                     tracing::info!("nobody is judged until there was time to be heard");
@@ -336,21 +349,20 @@ impl Index {
     pub(super) fn longest_silent(&self, now: Now, count: usize) -> Vec<PeerId> {
         let mut silent: Vec<(f64, PeerId)> = Vec::new();
         for id in self.lifecycle.ids() {
-            let Some(Some(slot)) = self.slots.get(id.index()) else { continue };
+            let Some(slot) = self.slot(id) else { continue };
             if self.lifecycle.state(id).is_none_or(State::is_present) {
                 continue;
             }
             let silence = now.unix_ms.saturating_sub(slot.heard) as f64;
-            let life = slot.heard.saturating_sub(slot.info.registered) as f64;
-            silent.push((silence / (life + SHORTEST_LIFE), slot.info.peer));
+            let life = slot.heard.saturating_sub(slot.dates.registered) as f64;
+            silent.push((silence / (life + SHORTEST_LIFE), slot.statement.peer()));
         }
         silent.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         silent.truncate(count);
         silent.into_iter().map(|(_, peer)| peer).collect()
     }
 
-    /// Signs of life that the store does not know, ordered by peer so that neighbours in the store are written together. They
-    /// count as known with this.
+    /// Signs of life that the store does not know. They count as known with this.
     pub(super) fn take_dirty(&mut self, now: Now) -> Vec<Liveness> {
         let mut rows = Vec::with_capacity(self.dirty);
         for id in self.lifecycle.ids() {
@@ -358,11 +370,10 @@ impl Index {
             if std::mem::take(&mut slot.dirty)
                 && let Some(standing) = self.lifecycle.standing(now, id)
             {
-                rows.push(Liveness { peer: slot.info.peer, standing, heard: slot.heard, moved: false });
+                rows.push(Liveness { peer: slot.statement.peer(), standing, heard: slot.heard, moved: false });
             }
         }
         self.dirty = 0;
-        rows.sort_by_cached_key(|row| row.peer.to_bytes());
         rows
     }
 
@@ -376,25 +387,26 @@ impl Index {
         }
     }
 
+    fn slot(&self, id: EntryId) -> Option<&Slot> {
+        self.slots.get(id.index())?.as_ref()
+    }
+
     fn slot_mut(&mut self, id: EntryId) -> Option<&mut Slot> {
         self.slots.get_mut(id.index())?.as_mut()
     }
 
-    fn names_of(&self, id: EntryId) -> impl Iterator<Item = &Arc<str>> {
-        let from = Bound::Included((id, Arc::from("")));
-        self.offered_by.range((from, Bound::Unbounded)).take_while(move |(of, _)| *of == id).map(|(_, name)| name)
-    }
-
-    fn insert(&mut self, id: EntryId, slot: Slot) {
-        let hash = self.hasher.hash_one(slot.info.peer);
+    fn insert(&mut self, id: EntryId, peer: &PeerId, slot: Slot) {
         if self.slots.len() <= id.index() {
             self.slots.resize_with(id.index() + 1, || None);
         }
-        let peer = slot.info.peer;
         self.slots[id.index()] = Some(slot);
         let Self { slots, by_peer, hasher, .. } = self;
-        let rehash = |id: &EntryId| slots[id.index()].as_ref().map_or(0, |slot| hasher.hash_one(slot.info.peer));
-        match by_peer.entry(hash, |id| is_of(slots, *id, &peer), rehash) {
+        let statement = |id: &EntryId| slots.get(id.index()).and_then(|slot| Some(&slot.as_ref()?.statement));
+        match by_peer.entry(
+            hasher.hash_one(peer.as_ref().digest()),
+            |id| statement(id).is_some_and(|statement| statement.is_of(peer)),
+            |id| statement(id).map_or(0, |statement| hasher.hash_one(statement.digest())),
+        ) {
             TableEntry::Occupied(mut known) => *known.get_mut() = id,
             TableEntry::Vacant(place) => {
                 place.insert(id);
@@ -404,65 +416,24 @@ impl Index {
 
     /// Removes what is kept of an entry beside its lifecycle.
     fn clear(&mut self, id: EntryId) {
-        self.clear_services(id);
-        let Some(peer) = self.slots.get(id.index()).and_then(|slot| Some(slot.as_ref()?.info.peer)) else { return };
-        let hash = self.hasher.hash_one(peer);
-        if let Ok(known) = self.by_peer.find_entry(hash, |known| *known == id) {
+        self.offers.clear(id);
+        let Some(slot) = self.slots.get_mut(id.index()).and_then(Option::take) else { return };
+        if let Ok(known) = self.by_peer.find_entry(self.hasher.hash_one(slot.statement.digest()), |known| *known == id)
+        {
             known.remove();
         }
-        let slot = self.slots[id.index()].take();
-        self.dirty -= usize::from(slot.is_some_and(|slot| slot.dirty));
-    }
-
-    fn clear_services(&mut self, id: EntryId) {
-        let names: Vec<Arc<str>> = self.names_of(id).cloned().collect();
-        for name in names {
-            self.offered_by.remove(&(id, Arc::clone(&name)));
-            self.offers.remove(&(name, id));
-        }
+        self.dirty -= usize::from(slot.dirty);
     }
 }
 
-impl Offer {
-    fn lives(&self, now: u64) -> bool {
-        !self.withdrawn && self.expires > now
+impl Slot {
+    fn new(node: &KeptNode<'_>) -> Self {
+        let (statement, dates) = (Statement::of(node), Dates::of(node));
+        Self { statement, dates, heard: node.heard, withheld: node.withheld, dirty: false }
     }
-}
 
-impl From<NodeRow> for NodeInfo {
-    fn from(row: NodeRow) -> Self {
-        Self {
-            peer: row.peer,
-            public_key: row.public_key.into(),
-            addresses: row.addresses.into(),
-            envelope: row.envelope.map(Into::into),
-            sequence: row.sequence,
-            region: row.region.into(),
-            metadata: row.metadata,
-            registered: row.registered,
-            updated: row.updated,
-        }
+    /// The node says something new of itself.
+    fn say(&mut self, node: &KeptNode<'_>) {
+        (self.statement, self.dates) = (Statement::of(node), Dates::of(node));
     }
-}
-
-/// The row that keeps a node.
-pub(super) fn row(info: &NodeInfo, standing: Standing, heard: u64, withheld: bool) -> NodeRow {
-    NodeRow {
-        peer: info.peer,
-        public_key: info.public_key.to_vec(),
-        addresses: info.addresses.to_vec(),
-        envelope: info.envelope.as_deref().map(<[u8]>::to_vec),
-        sequence: info.sequence,
-        region: info.region.to_string(),
-        metadata: info.metadata.clone(),
-        registered: info.registered,
-        updated: info.updated,
-        withheld,
-        standing,
-        heard,
-    }
-}
-
-fn is_of(slots: &[Option<Slot>], id: EntryId, peer: &PeerId) -> bool {
-    slots.get(id.index()).is_some_and(|slot| slot.as_ref().is_some_and(|slot| slot.info.peer == *peer))
 }

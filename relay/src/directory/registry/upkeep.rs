@@ -11,12 +11,12 @@ use tokio::{
 };
 
 use super::{
-    super::store::{ChangeKind, Liveness, NodeQuery, ServiceKey, ServiceQuery, StoreError, Write},
+    super::store::{ChangeKind, Liveness, StoreError, Write},
     BANS, Shared,
     writer::Job,
 };
 
-/// Rows of one page when the store is read at the start, or followed.
+/// Rows of one page when the store is followed.
 const PAGE: usize = 2000;
 
 /// Signs of life of one write. A registration that comes in between waits for one of them, some milliseconds.
@@ -29,34 +29,13 @@ const JUDGE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Reads the store into the index, and from then on nobody is judged for the time of grace. The newest stamp of liveness.
-pub(super) async fn load(shared: &Shared) -> Result<u64, StoreError> {
+pub(super) async fn load(shared: &Arc<Shared>) -> Result<u64, StoreError> {
     // Read first: what others write meanwhile is followed afterwards, and finds itself there already.
     let newest = shared.store.changes(u64::MAX, 1).await?.newest;
     let stamp = shared.store.newest_stamp().await?;
     shared.changes.start(newest);
-    let mut after = None;
-    loop {
-        let page = shared.store.nodes(NodeQuery::default(), after, PAGE).await?;
-        after = page.last().map(|row| row.peer);
-        let is_last = page.len() < PAGE;
-        let now = shared.clock.now();
-        let mut index = shared.index();
-        page.into_iter().for_each(|row| index.restore_node(now, row));
-        if is_last {
-            break;
-        }
-    }
-    let mut after = None;
-    loop {
-        let page = shared.store.services(ServiceQuery::default(), after, PAGE).await?;
-        after = page.last().map(ServiceKey::of);
-        let is_last = page.len() < PAGE;
-        let mut index = shared.index();
-        page.iter().for_each(|record| index.put_service(record));
-        if is_last {
-            break;
-        }
-    }
+    let (index, now) = (Arc::clone(shared), shared.clock.now());
+    shared.store.load(Box::new(move |kept| index.index().restore(now, &kept))).await?;
     load_bans(shared).await?;
     let now = shared.clock.now();
     let mut index = shared.index();
@@ -138,7 +117,9 @@ pub(super) async fn flush(shared: &Shared) {
     let now = shared.clock.now();
     // A sign of life that is written first would make the moves before it look outdated.
     write_news(shared, now).await;
-    let rows = shared.index().take_dirty(now);
+    let mut rows = shared.index().take_dirty(now);
+    // Neighbours in the store are written together.
+    rows.sort_unstable_by(|a, b| a.peer.as_ref().digest().cmp(b.peer.as_ref().digest()));
     for chunk in rows.chunks(CHUNK) {
         send(shared, Write::Liveness(chunk.to_vec(), now.unix_ms)).await;
     }
@@ -172,8 +153,9 @@ async fn catch_up(shared: &Shared, stamp: &mut u64) -> Result<(), StoreError> {
         peers.sort_unstable();
         peers.dedup();
         if !peers.is_empty() {
-            refresh(shared, peers).await?;
+            // First, so that nobody who was banned elsewhere finds a gap to come back through.
             load_bans(shared).await?;
+            refresh(shared, peers).await?;
         }
         shared.changes.extend(read.dropped, read.changes);
         if is_last {
@@ -206,7 +188,7 @@ async fn refresh(shared: &Shared, peers: Vec<PeerId>) -> Result<(), StoreError> 
             index.remove(peer);
         }
     }
-    rows.into_iter().for_each(|row| index.restore_node(now, row));
+    rows.iter().for_each(|row| row.kept(|kept| index.restore_node(now, &kept)));
     let mut by_provider = std::collections::BTreeMap::<PeerId, Vec<_>>::new();
     for record in records {
         by_provider.entry(record.record().provider).or_default().push(record);

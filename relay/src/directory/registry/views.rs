@@ -1,6 +1,6 @@
 //! What goes into a registry and what comes out of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use libp2p_identity::{PeerId, PublicKey};
 use multiaddr::Multiaddr;
@@ -10,7 +10,7 @@ use openred_core::{
     record::{RecordError, SignedRecord},
 };
 
-use super::super::store::StoreError;
+use super::super::store::{NodeRow, StoreError};
 
 /// What a node says of itself, after it has proven its peer id.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub(crate) struct Registered {
     pub(crate) standing: Standing,
 }
 
-/// What a node said of itself. Shared, since it is what takes the memory.
+/// What a node said of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NodeInfo {
     /// Who it is.
@@ -66,11 +66,27 @@ pub(crate) struct NodeInfo {
     pub(crate) updated: u64,
 }
 
+impl From<NodeRow> for NodeInfo {
+    fn from(row: NodeRow) -> Self {
+        Self {
+            peer: row.peer,
+            public_key: row.public_key.into(),
+            addresses: row.addresses.into(),
+            envelope: row.envelope.map(Into::into),
+            sequence: row.sequence,
+            region: row.region.into(),
+            metadata: row.metadata,
+            registered: row.registered,
+            updated: row.updated,
+        }
+    }
+}
+
 /// A node as the directory sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NodeView {
     /// What it said.
-    pub(crate) info: Arc<NodeInfo>,
+    pub(crate) info: NodeInfo,
     /// Where it stands in its lifecycle.
     pub(crate) standing: Standing,
     /// Its last sign of life, in milliseconds since the Unix epoch.

@@ -66,10 +66,7 @@ async fn apply(store: &dyn Store, writes: &[Write], is_down: &AtomicBool) -> Vec
 fn follow(shared: &Shared, index: &mut Index, write: Write, result: &Result<Outcome, StoreError>) {
     let now = shared.clock.now();
     match (write, result) {
-        (Write::Node(row), Ok(Outcome::Applied)) => {
-            let heard = row.heard;
-            index.put_node(now, (*row).into(), heard);
-        }
+        (Write::Node(row), Ok(Outcome::Applied)) => index.put_node(now, &row),
         (Write::Forget { peer, .. }, Ok(_)) => index.remove(&peer),
         (Write::Service { record, .. }, Ok(Outcome::Applied | Outcome::Known)) => index.put_service(&record),
         (Write::Withhold { peer, withheld, .. }, Ok(Outcome::Applied)) => index.withhold(&peer, withheld),

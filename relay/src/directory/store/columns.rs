@@ -18,19 +18,19 @@ pub(super) fn unsigned(number: i64) -> u64 {
     if number == i64::MAX { u64::MAX } else { u64::try_from(number).unwrap_or(0) }
 }
 
-pub(super) fn addresses_text(addresses: &[Multiaddr]) -> String {
+pub(in crate::directory) fn addresses_text(addresses: &[Multiaddr]) -> String {
     serde_json::to_string(addresses).expect("multiaddrs are text")
 }
 
-pub(super) fn addresses(text: &str) -> Result<Vec<Multiaddr>, StoreError> {
+pub(in crate::directory) fn addresses(text: &str) -> Result<Vec<Multiaddr>, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt("addresses", error))
 }
 
-pub(super) fn metadata_text(metadata: &BTreeMap<String, String>) -> String {
+pub(in crate::directory) fn metadata_text(metadata: &BTreeMap<String, String>) -> String {
     serde_json::to_string(metadata).expect("strings can be written as JSON")
 }
 
-pub(super) fn metadata(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
+pub(in crate::directory) fn metadata(text: &str) -> Result<BTreeMap<String, String>, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt("metadata", error))
 }
 

@@ -34,6 +34,7 @@ stories![
     notes_expire_and_are_replaced,
     the_audit_trail_is_read_backwards,
     a_batch_is_carried_out_in_order,
+    a_start_is_told_of_every_node_and_then_of_every_record,
     an_export_is_one_moment_and_an_import_gives_it_back,
     an_import_that_fails_changes_nothing,
     large_batches_are_one_write,
@@ -428,6 +429,35 @@ async fn a_batch_is_carried_out_in_order(store: &dyn Store) {
     );
     assert_eq!(names(store, ServiceQuery::default()).await, [""; 0]);
     assert_eq!(all_nodes(store).await, [node(1)]);
+}
+
+async fn a_start_is_told_of_every_node_and_then_of_every_record(store: &dyn Store) {
+    let withdrawal = signed(2, offer(2, "go").withdrawal(NOW));
+    apply(store, (0..5).map(register).chain([put(signed(1, offer(1, "chess"))), put(withdrawal)]).collect()).await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let taker = move |kept: Kept<'_>| {
+        let row = match kept {
+            Kept::Node(node) => Row::Node(node.read().unwrap()),
+            Kept::Service(service) => {
+                let record = SignedRecord::restore(service.envelope.to_vec()).unwrap();
+                let said = record.record();
+                assert_eq!((service.name, service.provider), (said.name.as_str(), said.provider));
+                assert_eq!((service.expires, service.withdrawn), (said.expires_at(), said.withdrawn));
+                Row::Service(record)
+            }
+        };
+        tell.send(row).unwrap();
+    };
+    store.load(Box::new(taker)).await.unwrap();
+    let mut told: Vec<Row> = told.into_iter().collect();
+    assert!(told.is_sorted_by_key(|row| matches!(row, Row::Service(_))), "a record comes after its node");
+    let key = |row: &Row| match row {
+        Row::Node(node) => (String::new(), node.peer.to_bytes()),
+        Row::Service(record) => (record.record().name.to_string(), record.record().provider.to_bytes()),
+        Row::Note(_) | Row::Audit(_) => panic!("a start needs no {row:?}"),
+    };
+    told.sort_by_key(key);
+    assert_eq!(told, exported(store).await);
 }
 
 async fn an_export_is_one_moment_and_an_import_gives_it_back(store: &dyn Store) {

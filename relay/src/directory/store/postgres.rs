@@ -26,7 +26,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     Answer, AuditRow, Changes, Liveness, NodeQuery, NodeRow, Note, Outcome, ServiceKey, ServiceQuery, Sink, Source,
-    Store, StoreError, Write,
+    Store, StoreError, Taker, Write,
 };
 
 /// Connections at a time. A small PostgreSQL allows 100; eight for each of several instances leave room for others.
@@ -132,6 +132,10 @@ impl Store for PostgresStore {
 
     fn services_of(&self, providers: Vec<PeerId>) -> Answer<'_, Vec<SignedRecord>> {
         Box::pin(async move { read::services_of(&self.client().await?, &providers).await })
+    }
+
+    fn load(&self, taker: Taker) -> Answer<'_, ()> {
+        Box::pin(async move { read::load(&mut self.client().await?, taker).await })
     }
 
     fn changes(&self, after: u64, limit: usize) -> Answer<'_, Changes> {

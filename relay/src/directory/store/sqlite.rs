@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Answer, AuditRow, Changes, Liveness, NodeQuery, NodeRow, Note, Outcome, ServiceKey, ServiceQuery, Sink, Source,
-    Store, StoreError, Write,
+    Store, StoreError, Taker, Write,
 };
 
 /// Connections that read at a time, a guess: more than a small machine has cores.
@@ -230,6 +230,10 @@ impl Store for SqliteStore {
 
     fn services_of(&self, providers: Vec<PeerId>) -> Answer<'_, Vec<SignedRecord>> {
         Box::pin(self.read(move |connection| read::services_of(connection, &providers)))
+    }
+
+    fn load(&self, taker: Taker) -> Answer<'_, ()> {
+        Box::pin(self.read(move |connection| read::load(connection, taker)))
     }
 
     fn changes(&self, after: u64, limit: usize) -> Answer<'_, Changes> {

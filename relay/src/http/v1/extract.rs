@@ -37,9 +37,24 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Body<T> {
                 Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large").code("BODY_TOO_LARGE"))
             }
             // A body that breaks off, or cannot be read as what it should be.
-            Err(rejection) => Err(Problem::bad_request(rejection.body_text()).code("BODY_INVALID")),
+            Err(rejection) => Err(Problem::bad_request(in_json_words(&rejection.body_text())).code("BODY_INVALID")),
         }
     }
+}
+
+/// What is wrong with a body, without the names that types have in the code.
+fn in_json_words(text: &str) -> String {
+    const LEAD: &str = "Failed to deserialize the JSON body into the target type: ";
+    let text = text.strip_prefix(LEAD).map_or_else(|| text.to_owned(), |rest| format!("not what belongs here: {rest}"));
+    let Some((found, expected)) = text.rsplit_once(", expected ") else { return text };
+    let (what, place) = expected.split_at(expected.find(" at line ").unwrap_or(expected.len()));
+    let what = match what {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0",
+        "a sequence" => "a list",
+        _ if what.starts_with("struct ") => "an object",
+        _ => what,
+    };
+    format!("{found}, expected {what}{place}")
 }
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Query<T> {

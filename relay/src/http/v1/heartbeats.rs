@@ -113,7 +113,7 @@ fn accept(shared: &Shared, heartbeat: &SignedHeartbeat, now: u64) -> Result<&'st
     let peer = peer_id(&heartbeat.peer_id).map_err(|_| "PEER_INVALID")?;
     let registry = &shared.directory.registry;
     // A signature is checked for nodes that are here only.
-    if registry.node(&peer).is_none() {
+    if !registry.knows(&peer) {
         return Err("NOT_FOUND");
     }
     let key = key_of(&peer, None).map_err(|_| "KEY_INVALID")?;

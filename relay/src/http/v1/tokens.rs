@@ -149,7 +149,7 @@ pub(crate) async fn link(
     if other == known.peer {
         return Err(Problem::bad_request("a link needs another peer than the one that asks").code("PEER_INVALID"));
     }
-    if shared.directory.registry.node(&other).is_none() {
+    if !shared.directory.registry.knows(&other) {
         return Err(RegistryError::UnknownNode(other).into());
     }
     let issuer = &shared.directory.issuer;

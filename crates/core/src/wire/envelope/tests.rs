@@ -66,6 +66,15 @@ fn what_strangers_append_is_dropped() {
     assert_eq!(open(&in_the_key, TEST).unwrap().canonical, sealed());
 }
 
+#[cfg(feature = "server")]
+#[test]
+fn an_envelope_begins_with_what_the_signers_peer_id_tells() {
+    let field = key_field(&key().public().to_peer_id()).unwrap();
+    assert_eq!(sealed()[..field.len()], field);
+    let hashed = PeerId::from_multihash(multihash::Multihash::wrap(0x12, &[7; 32]).unwrap()).unwrap();
+    assert_eq!(key_field(&hashed), None);
+}
+
 #[test]
 fn only_ed25519_keys_count() {
     // A secp256k1 key: type 2 and 33 bytes.

@@ -1,15 +1,16 @@
 //! Questions to PostgreSQL.
 
-use std::future::Future;
+use std::{future::Future, iter, pin::pin};
 
 use deadpool_postgres::{Client, GenericClient};
+use futures::TryStreamExt;
 use libp2p_identity::PeerId;
 use openred_core::record::SignedRecord;
 use tokio_postgres::{IsolationLevel, Row as PgRow, types::ToSql};
 
 use super::{
-    super::{AuditRow, Changes, Liveness, Note, Row, columns},
-    NodeQuery, NodeRow, ServiceKey, ServiceQuery, Sink, StoreError, rows,
+    super::{AuditRow, Changes, Kept, Liveness, Note, Row, columns},
+    NodeQuery, NodeRow, ServiceKey, ServiceQuery, Sink, StoreError, Taker, rows,
 };
 
 /// Rows of one page of an export.
@@ -125,6 +126,29 @@ pub(super) async fn services_of(
 ) -> Result<Vec<SignedRecord>, StoreError> {
     let text = "SELECT envelope FROM services WHERE provider = ANY ($1) ORDER BY provider, name";
     query(client, text, &[Box::new(bytes_of(providers))], |row| columns::record(row.try_get(0)?)).await
+}
+
+pub(super) async fn load(client: &mut Client, mut taker: Taker) -> Result<(), StoreError> {
+    let moment = at_one_moment(client).await?;
+    // One statement reads everything, in the place of many that would each begin with a search.
+    moment.batch_execute("SET LOCAL statement_timeout = '60s'").await?;
+    let text = format!("SELECT {} FROM nodes n JOIN liveness l ON l.peer = n.peer", rows::NODE);
+    each(&moment, &text, |row| Ok(taker(Kept::Node(rows::kept_node(row)?)))).await?;
+    let text = "SELECT name, provider, expires, withdrawn, envelope FROM services";
+    each(&moment, text, |row| Ok(taker(Kept::Service(rows::kept_service(row)?)))).await
+}
+
+/// Hands over rows as they come, so that never all of them are in memory.
+async fn each(
+    client: &impl GenericClient,
+    text: &str,
+    mut take: impl FnMut(&PgRow) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut found = pin!(client.query_raw(text, iter::empty::<i64>()).await?);
+    while let Some(row) = found.try_next().await? {
+        take(&row)?;
+    }
+    Ok(())
 }
 
 pub(super) async fn changes(client: &mut Client, origin: i64, after: u64, limit: usize) -> Result<Changes, StoreError> {

@@ -4,23 +4,27 @@ use openred_core::lifecycle::Standing;
 use tokio_postgres::Row;
 
 use super::{
-    super::{AuditRow, Change, Liveness, Note, columns},
+    super::{AuditRow, Change, KeptNode, KeptService, Liveness, Note, columns},
     NodeRow, StoreError,
 };
 
-/// The columns that [`node`] reads.
+/// The columns that [`node`] and [`kept_node`] read.
 pub(super) const NODE: &str = "n.peer, n.public_key, n.addresses, n.envelope, n.sequence, n.region, n.metadata, \
      n.registered, n.updated, n.withheld, l.state, l.since, l.deadline, l.heard";
 
 pub(super) fn node(row: &Row) -> Result<NodeRow, StoreError> {
-    Ok(NodeRow {
+    kept_node(row)?.read()
+}
+
+pub(super) fn kept_node(row: &Row) -> Result<KeptNode<'_>, StoreError> {
+    Ok(KeptNode {
         peer: columns::peer(row.try_get(0)?)?,
         public_key: row.try_get(1)?,
-        addresses: columns::addresses(row.try_get(2)?)?,
+        addresses: row.try_get(2)?,
         envelope: row.try_get(3)?,
         sequence: number(row, 4)?,
         region: row.try_get(5)?,
-        metadata: columns::metadata(row.try_get(6)?)?,
+        metadata: row.try_get(6)?,
         registered: number(row, 7)?,
         updated: number(row, 8)?,
         withheld: row.try_get(9)?,
@@ -30,6 +34,17 @@ pub(super) fn node(row: &Row) -> Result<NodeRow, StoreError> {
             deadline: number(row, 12)?,
         },
         heard: number(row, 13)?,
+    })
+}
+
+/// Reads `name, provider, expires, withdrawn, envelope`.
+pub(super) fn kept_service(row: &Row) -> Result<KeptService<'_>, StoreError> {
+    Ok(KeptService {
+        name: row.try_get(0)?,
+        provider: columns::peer(row.try_get(1)?)?,
+        expires: number(row, 2)?,
+        withdrawn: row.try_get(3)?,
+        envelope: row.try_get(4)?,
     })
 }
 

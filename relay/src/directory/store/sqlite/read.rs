@@ -5,8 +5,8 @@ use openred_core::record::SignedRecord;
 use rusqlite::{Connection, ToSql, params, params_from_iter};
 
 use super::{
-    super::{AuditRow, Changes, Note, Row, columns},
-    NodeQuery, NodeRow, ServiceKey, ServiceQuery, Sink, StoreError, rows,
+    super::{AuditRow, Changes, Kept, Note, Row, columns},
+    NodeQuery, NodeRow, ServiceKey, ServiceQuery, Sink, StoreError, Taker, rows,
 };
 
 /// Rows of one page of an export.
@@ -115,6 +115,22 @@ pub(super) fn services_of(connection: &Connection, providers: &[PeerId]) -> Resu
         })?);
     }
     Ok(found)
+}
+
+pub(super) fn load(connection: &mut Connection, mut taker: Taker) -> Result<(), StoreError> {
+    let moment = connection.transaction()?;
+    let text = format!("SELECT {} FROM nodes n JOIN liveness l ON l.peer = n.peer", rows::NODE);
+    let mut nodes = moment.prepare(&text)?;
+    let mut found = nodes.query([])?;
+    while let Some(row) = found.next()? {
+        taker(Kept::Node(rows::kept_node(row)?));
+    }
+    let mut services = moment.prepare("SELECT name, provider, expires, withdrawn, envelope FROM services")?;
+    let mut found = services.query([])?;
+    while let Some(row) = found.next()? {
+        taker(Kept::Service(rows::kept_service(row)?));
+    }
+    Ok(())
 }
 
 pub(super) fn changes(connection: &mut Connection, after: u64, limit: usize) -> Result<Changes, StoreError> {

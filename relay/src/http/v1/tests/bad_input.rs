@@ -34,6 +34,28 @@ async fn bodies_that_cannot_be_read_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_body_is_told_in_the_words_of_json() {
+    let world = World::built().await;
+    for (body, expected) in [
+        ("[]", "not what belongs here: invalid length 0, expected an object at line 1 column 2"),
+        ("1", "expected an object"),
+        ("{\"heartbeats\":1}", "heartbeats: invalid type: integer `1`, expected a list"),
+        (
+            "{\"heartbeats\":[{\"peerId\":\"\",\"at\":-1,\"signature\":\"\"}]}",
+            "heartbeats[0].at: invalid value: integer `-1`",
+        ),
+        ("{\"heartbeats\":[{\"at\":\"x, expected struct Y\"}]}", "expected a whole number of at least 0"),
+        ("{\"heartbeats\":", "EOF while parsing"),
+    ] {
+        let refused =
+            raw(&world, "POST", "/v1/heartbeats", "application/json", body).await.expect(StatusCode::BAD_REQUEST);
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(expected), "{detail}");
+        assert!(!detail.contains("Heartbeats") && !detail.contains("u64"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn what_would_hurt_a_database_or_a_log_is_only_text() {
     let world = World::built().await;
     let client = Client::known(&world, 7).await;

@@ -93,7 +93,14 @@ async fn a_token_for_somebody_else_and_a_wrong_one_are_refused() {
     let link = client.post(&world, "/v1/tokens/links", json!({ "peerId": friend.peer().to_string() })).await.json();
     let foreign = foreign["token"].as_str().unwrap();
     let broken = foreign.rsplit_once('.').unwrap().0.to_owned() + ".AAAA";
+    let issuer = &world.shared.directory.issuer;
+    // Its own directory's, of another time: over, or of a clock that is ahead.
+    let dated =
+        |seconds| issuer.access(client.peer(), issuer.own().to_string(), rand::random(), seconds).unwrap().token;
+    let (over, ahead) = (dated(clock::seconds() - 400), dated(clock::seconds() + 400));
     for (token, code) in [
+        (over.as_str(), "TOKEN_EXPIRED"),
+        (ahead.as_str(), "TOKEN_NOT_YET_VALID"),
         (foreign, "TOKEN_AUDIENCE"),
         (link["own"].as_str().unwrap(), "TOKEN_KIND"),
         (broken.as_str(), "TOKEN_SIGNATURE"),
