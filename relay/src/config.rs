@@ -6,6 +6,7 @@
 
 pub(crate) mod contacts;
 pub(crate) mod file;
+pub(crate) mod lifecycle;
 pub(crate) mod relay;
 pub(crate) mod short;
 pub(crate) mod value;

@@ -10,13 +10,13 @@ use axum::http::Uri;
 use clap::ArgMatches;
 use ipnet::IpNet;
 use multiaddr::Multiaddr;
-use openred_core::{address::RelayAddress, name::NetworkName};
+use openred_core::{address::RelayAddress, lifecycle::LifecycleConfig, name::NetworkName};
 
 use super::{
     ConfigError, Sources,
     contacts::{self, Contacts},
     file::ConfigFile,
-    value,
+    lifecycle, value,
 };
 use crate::{
     cli::RelayOptions,
@@ -60,6 +60,8 @@ pub(crate) struct RelayConfig {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Where the directory is kept.
     pub(crate) database: Database,
+    /// How silent nodes are waited for.
+    pub(crate) lifecycle: LifecycleConfig,
     /// What opens the admin routes; without it they are closed.
     pub(crate) admin_token: Option<AdminToken>,
     /// What the gateway lets through.
@@ -177,6 +179,7 @@ impl RelayConfig {
             max_bandwidth: max_bandwidth.filter(|bytes| *bytes > 0),
             trusted_proxies: from.many("trusted-proxy", &options.trusted_proxy, value::network_range)?,
             database: from.one("database", options.database.as_deref(), database)?.unwrap_or(Database::Sqlite),
+            lifecycle: lifecycle::waits(&from.many("lifecycle", &options.lifecycle, lifecycle::wait)?)?,
             admin_token,
             limits,
             max_connections: max_connections.unwrap_or(CONNECTIONS),
