@@ -5,6 +5,7 @@
 //! of [`value`] turn it into a type or say what would be right. Nothing outside this module reads an option's text.
 
 pub(crate) mod contacts;
+pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod lifecycle;
 pub(crate) mod relay;

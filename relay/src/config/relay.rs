@@ -115,7 +115,7 @@ pub(crate) enum LogFormat {
 }
 
 /// Holds the admin token itself, for systems that give secrets as variables.
-const ADMIN_TOKEN: &str = "OPENRED_ADMIN_TOKEN";
+pub(super) const ADMIN_TOKEN: &str = "OPENRED_ADMIN_TOKEN";
 
 /// The default of `--http`: only this machine, because a relay in the open is a decision.
 pub(crate) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -237,7 +237,7 @@ fn count_from(least: u64) -> impl Fn(&str) -> Result<usize, String> {
 }
 
 /// `sqlite`, or the URL of a PostgreSQL database.
-fn database(text: &str) -> Result<Database, String> {
+pub(super) fn database(text: &str) -> Result<Database, String> {
     if text == "sqlite" {
         return Ok(Database::Sqlite);
     }

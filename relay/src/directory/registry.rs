@@ -46,7 +46,7 @@ pub(crate) use self::clock::TestClock;
 use self::{changes::ChangeLog, index::Index, writer::Job};
 pub(crate) use self::{
     clock::{Clock, SystemClock},
-    config::{RegistryConfig, RegistryConfigError},
+    config::RegistryConfig,
     views::{Addresses, NodeInfo, NodeView, Page, Registered, Registration, RegistryError, ServiceView, Stats},
 };
 use super::store::{
@@ -404,11 +404,6 @@ impl Registry {
         Ok(self.shared.store.notes(space, after, limit, self.now().unix_ms).await?)
     }
 
-    /// Remembers something no longer. True if it was.
-    pub(crate) async fn unremember(&self, space: &'static str, key: Vec<u8>) -> Result<bool, RegistryError> {
-        Ok(self.shared.write(Write::Unnote { space, key }).await? == Outcome::Applied)
-    }
-
     /// How silent nodes are waited for.
     pub(crate) fn waits(&self) -> &LifecycleConfig {
         &self.shared.config.lifecycle
@@ -420,6 +415,7 @@ impl Registry {
     }
 
     /// Where the directory's data lives.
+    #[allow(dead_code, reason = "tests and the benchmark copy it")]
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
     }

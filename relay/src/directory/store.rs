@@ -354,11 +354,6 @@ impl ChangeKind {
             Self::Withdrawn => "service:withdrawn",
         }
     }
-
-    /// Whether the node and its services are gone with this.
-    pub(crate) const fn is_end(self) -> bool {
-        matches!(self, Self::Left | Self::Evicted | Self::Died)
-    }
 }
 
 impl FromStr for ChangeKind {

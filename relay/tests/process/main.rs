@@ -2,7 +2,10 @@
 
 mod commands;
 mod directory;
+mod directory_command;
 mod http;
+mod members;
 mod relay;
+mod shared_database;
 mod stun;
 mod support;

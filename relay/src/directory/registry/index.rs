@@ -16,7 +16,7 @@ use std::{
 use hashbrown::{HashTable, hash_table::Entry as TableEntry};
 use libp2p_identity::PeerId;
 use openred_core::{
-    lifecycle::{Cause, EntryId, Lifecycle, Output, Standing, State},
+    lifecycle::{Cause, EntryId, Lifecycle, Output, State},
     record::SignedRecord,
     time::Now,
 };
@@ -442,24 +442,6 @@ impl From<NodeRow> for NodeInfo {
             registered: row.registered,
             updated: row.updated,
         }
-    }
-}
-
-/// The row that keeps a node.
-pub(super) fn row(info: &NodeInfo, standing: Standing, heard: u64, withheld: bool) -> NodeRow {
-    NodeRow {
-        peer: info.peer,
-        public_key: info.public_key.to_vec(),
-        addresses: info.addresses.to_vec(),
-        envelope: info.envelope.as_deref().map(<[u8]>::to_vec),
-        sequence: info.sequence,
-        region: info.region.to_string(),
-        metadata: info.metadata.clone(),
-        registered: info.registered,
-        updated: info.updated,
-        withheld,
-        standing,
-        heard,
     }
 }
 

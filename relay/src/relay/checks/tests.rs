@@ -13,15 +13,21 @@ use crate::directory::{
 
 /// Peers that answer as they are told, and who was asked.
 #[derive(Clone, Default)]
-struct World(Arc<Mutex<(BTreeMap<PeerId, Answer>, Vec<PeerId>)>>);
+struct World(Arc<Mutex<Peers>>);
+
+#[derive(Default)]
+struct Peers {
+    answers: BTreeMap<PeerId, Answer>,
+    asked: Vec<PeerId>,
+}
 
 impl World {
     fn is(&self, peer: PeerId, answer: Answer) {
-        self.0.lock().unwrap().0.insert(peer, answer);
+        self.0.lock().unwrap().answers.insert(peer, answer);
     }
 
     fn asked(&self) -> Vec<PeerId> {
-        std::mem::take(&mut self.0.lock().unwrap().1)
+        std::mem::take(&mut self.0.lock().unwrap().asked)
     }
 }
 
@@ -29,8 +35,8 @@ impl Reach for World {
     fn reach(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> BoxFuture<'static, Answer> {
         assert!(!addresses.iter().any(is_signalled), "nobody agrees on direct paths for a check");
         let mut world = self.0.lock().unwrap();
-        world.1.push(peer);
-        let answer = world.0.get(&peer).copied().unwrap_or(Answer::Unknown);
+        world.asked.push(peer);
+        let answer = world.answers.get(&peer).copied().unwrap_or(Answer::Unknown);
         async move { answer }.boxed()
     }
 }
