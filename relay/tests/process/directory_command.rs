@@ -88,7 +88,7 @@ fn what_is_wrong_or_missing_is_named_and_has_its_exit_code() {
     let second = directory(&["list", "--bootstrap", "127.0.0.1:1", "--bootstrap", &relay.http]);
     assert_eq!(second.code, Some(1), "the second one answers: {}", second.err);
     let elsewhere = directory(&["list", "--bootstrap", &relay.metrics]);
-    assert!(elsewhere.code == Some(1) && elsewhere.err.contains("give the URL of a relay"), "{}", elsewhere.err);
+    assert!(elsewhere.code == Some(1) && elsewhere.err.contains("the metrics stand at /metrics"), "{}", elsewhere.err);
 
     let peer = &relay.peer;
     let show = ["directory", "show", peer, "--bootstrap", &relay.http];
