@@ -3,12 +3,14 @@
 //! Values arrive here as text only. [`crate::config`] turns them into types, so that a flag, an environment variable and
 //! a line of the configuration file are parsed and refused by the same code.
 
+pub(crate) mod directory_options;
 pub(crate) mod node_options;
 pub(crate) mod relay_options;
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
 pub(crate) use self::{
+    directory_options::{DirectoryCommand, DirectoryOptions, SnapshotCommand},
     node_options::{FindOptions, IdOptions, NodeOptions, OpenOptions, PeersOptions, ProvideOptions},
     relay_options::RelayOptions,
 };
@@ -43,6 +45,8 @@ pub(crate) enum Command {
     Open(OpenOptions),
     /// Show whom a node that joins here is connected to.
     Peers(PeersOptions),
+    /// Read a relay's directory, and copy its database.
+    Directory(DirectoryOptions),
     /// Print the peer id of an identity.
     Id(IdOptions),
 }
@@ -56,6 +60,7 @@ impl Command {
             Self::Provide(_) => "provide",
             Self::Open(_) => "open",
             Self::Peers(_) => "peers",
+            Self::Directory(_) => "directory",
             Self::Id(_) => "id",
         }
     }
@@ -82,9 +87,13 @@ mod tests {
 
     #[test]
     fn every_option_has_an_environment_variable_and_a_line_of_help() {
-        for command in Cli::command().get_subcommands() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
             for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
-                let Some(long) = argument.get_long().filter(|long| *long != "help") else { continue };
+                let Some(long) = argument.get_long().filter(|long| !["help", "version"].contains(long)) else {
+                    continue;
+                };
                 let variable = format!("OPENRED_{}", long.replace('-', "_").to_uppercase());
                 let context = format!("--{long} of {}", command.get_name());
                 assert_eq!(

@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error. What other nodes wrote is shown with its control
 //! characters escaped, so that a record cannot write to the terminal.
 
+pub(crate) mod directory;
 pub(crate) mod find;
 pub(crate) mod id;
 pub(crate) mod open;

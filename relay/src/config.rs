@@ -5,7 +5,9 @@
 //! of [`value`] turn it into a type or say what would be right. Nothing outside this module reads an option's text.
 
 pub(crate) mod contacts;
+pub(crate) mod directory;
 pub(crate) mod file;
+pub(crate) mod lifecycle;
 pub(crate) mod relay;
 pub(crate) mod short;
 pub(crate) mod value;

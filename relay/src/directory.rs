@@ -12,15 +12,13 @@ pub(crate) mod backups;
 pub(crate) mod breaker;
 pub(crate) mod guarded;
 pub(crate) mod identity;
-#[allow(dead_code, unused_imports, reason = "what the commands and checks of nodes need, which are not there yet")]
 pub(crate) mod registry;
-#[allow(dead_code, reason = "what the commands need, which are not there yet")]
 pub(crate) mod store;
 pub(crate) mod tokens;
 
 use std::{
     hash::{BuildHasher, RandomState},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -29,9 +27,14 @@ use self::store::{Store, StoreError, postgres::PostgresStore, sqlite::SqliteStor
 /// The SQLite file in a relay's data directory.
 const FILE: &str = "directory.sqlite";
 
+/// The embedded database of a directory, in a relay's data directory.
+pub(crate) fn file_in(data: &Path) -> PathBuf {
+    data.join(FILE)
+}
+
 /// Opens the store of a directory: the PostgreSQL database at a URL, or without one the file in the data directory.
 pub(crate) async fn open_store(database: Option<&str>, data: &Path) -> Result<Arc<dyn Store>, StoreError> {
-    let Some(url) = database else { return Ok(Arc::new(SqliteStore::open(&data.join(FILE)).await?)) };
+    let Some(url) = database else { return Ok(Arc::new(SqliteStore::open(&file_in(data)).await?)) };
     // Only two equal ones at one time would be a mistake, and then each would take the other's rows for its own.
     let origin = RandomState::new().hash_one(std::process::id()) as i64;
     Ok(Arc::new(PostgresStore::open(url, origin).await?))

@@ -15,6 +15,7 @@ mod failure;
 mod http;
 mod metrics;
 mod otlp;
+mod outgoing;
 mod relay;
 mod signals;
 mod stun;
@@ -29,9 +30,10 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, DirectoryCommand, SnapshotCommand},
     config::{
         ConfigError,
+        directory::{ExportConfig, ListConfig, ShowConfig, SnapshotConfig},
         relay::{LogFormat, RelayConfig},
         short::{FindConfig, IdConfig, OpenConfig, PeersConfig, ProvideConfig},
     },
@@ -51,7 +53,10 @@ fn main() -> ExitCode {
     let matches = Cli::command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let name = cli.command.name();
-    let own = matches.subcommand().map_or(&matches, |(_, own)| own);
+    let mut own = &matches;
+    while let Some((_, inner)) = own.subcommand() {
+        own = inner;
+    }
     match run(&cli.command, own) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -84,7 +89,21 @@ fn run(command: &Command, matches: &ArgMatches) -> Result<(), Failure> {
         Command::Provide(options) => block_on(command::provide::run(ProvideConfig::new(options, matches)?)),
         Command::Open(options) => block_on(command::open::run(OpenConfig::new(options, matches)?)),
         Command::Peers(options) => block_on(command::peers::run(PeersConfig::new(options, matches)?)),
+        Command::Directory(options) => directory_command(&options.command, matches),
         Command::Id(options) => command::id::run(&IdConfig::new(options, matches)?),
+    }
+}
+
+fn directory_command(command: &DirectoryCommand, matches: &ArgMatches) -> Result<(), Failure> {
+    use command::directory::{export, list, show, snapshot};
+    match command {
+        DirectoryCommand::List(options) => block_on(list::run(ListConfig::new(options, matches)?)),
+        DirectoryCommand::Show(options) => block_on(show::run(ShowConfig::new(options, matches)?)),
+        DirectoryCommand::Export(options) => block_on(export::run(ExportConfig::new(options, matches)?)),
+        DirectoryCommand::Snapshot(options) => block_on(snapshot::run(match &options.command {
+            SnapshotCommand::Take(options) => SnapshotConfig::take(options, matches)?,
+            SnapshotCommand::Restore(options) => SnapshotConfig::restore(options, matches)?,
+        })),
     }
 }
 

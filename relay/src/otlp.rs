@@ -23,11 +23,6 @@ use axum::{
     http::{Method, Request, Uri, header::CONTENT_TYPE},
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
-};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
@@ -35,7 +30,10 @@ use tokio::{
 };
 
 use self::span::Span;
-use crate::directory::breaker::{Breaker, Open};
+use crate::{
+    directory::breaker::{Breaker, Open},
+    outgoing::{Http, client},
+};
 
 /// Spans that wait for the collector, about 1 MB.
 const QUEUE: usize = 4096;
@@ -97,8 +95,6 @@ impl Drop for Exporter {
     }
 }
 
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
-
 async fn send(mut spans: mpsc::Receiver<Span>, target: String, resource: serde_json::Value, counts: Arc<Counts>) {
     let (client, breaker, started) = (client(), Breaker::default(), Instant::now());
     while let Some(batch) = next_batch(&mut spans).await {
@@ -135,14 +131,6 @@ async fn next_batch(spans: &mut mpsc::Receiver<Span>) -> Option<Vec<Span>> {
         }
     }
     Some(batch)
-}
-
-fn client() -> Http {
-    let connector = HttpsConnectorBuilder::new()
-        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
-        .expect("ring has the versions of TLS that rustls wants");
-    let connector = connector.https_or_http().enable_http1().build();
-    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(1).build(connector)
 }
 
 async fn post(client: &Http, target: &str, body: Vec<u8>) -> Result<(), String> {

@@ -4,8 +4,10 @@
 //! the ports, then the node. Only when everything is bound does the ready line go to standard output. The end is the
 //! reverse: `/readyz` says no for [`NOTICE`], then the node closes its connections, then HTTP finishes what it answers.
 
+mod checks;
 pub(crate) mod peering;
 pub(crate) mod ports;
+mod registrar;
 pub(crate) mod registry;
 pub(crate) mod token_keys;
 
@@ -20,11 +22,11 @@ use std::{
 use futures::StreamExt;
 use multiaddr::Multiaddr;
 use openred_core::event::{Event, State, Status};
-use openred_node::{Config, MemoryFile, Node, RelayLimits, Role, platform, webrtc};
+use openred_node::{Config, Events, MemoryFile, Node, RelayLimits, Role, platform, webrtc};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use self::{peering::NodePeering, ports::PortError, registry::Contact, token_keys::TokenKeys};
+use self::{checks::Checks, peering::NodePeering, ports::PortError, registrar::Registrar, token_keys::TokenKeys};
 use crate::{
     assets, clock,
     config::relay::{RelayConfig, Stun},
@@ -70,7 +72,7 @@ const SCRAPERS: usize = 64;
 pub(crate) async fn run(config: RelayConfig) -> Result<(), Failure> {
     let mut signals =
         Signals::listen().map_err(|error| Failure::Failed(format!("signals cannot be received: {error}")))?;
-    let relay = tokio::select! {
+    let mut relay = tokio::select! {
         started = Relay::start(config) => started?,
         // Nobody relies on it yet.
         _ = signals.next() => return Ok(()),
@@ -94,9 +96,11 @@ pub(crate) async fn run(config: RelayConfig) -> Result<(), Failure> {
 /// A running relay.
 struct Relay {
     node: Node,
+    /// Read for the log. It is the first reader, so it is told what happened before there was any.
+    events: Events,
     shared: Arc<Shared>,
     /// Keep what is shared in order for as long as they are held.
-    _upkeep: (TokenKeys, Contact, Option<Backups>),
+    upkeep: (TokenKeys, Registrar, Checks, Option<Backups>),
     http: Server,
     http_address: SocketAddr,
     metrics: Server,
@@ -165,6 +169,7 @@ impl Relay {
         })
         .await?;
 
+        let events = node.events();
         let peering = Arc::new(NodePeering::new(node.clone(), sender, stun_address));
         let metrics = Arc::new(Metrics::new(peering::figures(node.clone())));
         let directory =
@@ -201,13 +206,15 @@ impl Relay {
         let metrics = Server::start(metrics_listener, http::metrics_app(metrics), SCRAPERS);
         let upkeep = (
             TokenKeys::start(Arc::clone(&shared), data.token_key_file()),
-            Contact::start(Arc::clone(&shared), node.clone()),
+            Registrar::start(Arc::clone(&shared), node.clone()),
+            Checks::start(Arc::clone(&shared), node.clone()),
             backups,
         );
         Ok(Self {
             node,
+            events,
             shared,
-            _upkeep: upkeep,
+            upkeep,
             http,
             http_address,
             metrics,
@@ -245,11 +252,10 @@ impl Relay {
     }
 
     /// Resolves if the node ends by itself, with the reason. Steps of joining are logged on the way.
-    async fn crashed(&self) -> String {
-        let mut events = self.node.events();
+    async fn crashed(&mut self) -> String {
         let Status { state, reason } = self.node.status();
         tracing::info!(state = state.as_str(), reason, "the node's state");
-        while let Some(event) = events.next().await {
+        while let Some(event) = self.events.next().await {
             match event {
                 Event::Status(Status { state: State::Crashed, reason }) => return reason.unwrap_or_default(),
                 Event::Status(Status { state, reason }) => {
@@ -279,8 +285,12 @@ impl Relay {
             tracing::warn!("what the node learned could not be written in time");
         }
         tokio::join!(self.http.stop(LAST_ANSWERS), self.metrics.stop(LAST_ANSWERS));
+        // Nothing of this asks the database after it is closed.
+        drop(self.upkeep);
         if timeout(LAST_WORDS, self.shared.directory.registry.close()).await.is_err() {
-            tracing::warn!("the last signs of life could not be written in time; nodes repeat them");
+            tracing::warn!(
+                "the last signs of life could not be written, or the database closed, in time; nodes repeat them"
+            );
         }
         tracing::info!("ended");
     }

@@ -46,10 +46,9 @@ export class Client {
     return response.json()
   }
 
-  async register (services = []) {
-    return this.json('PUT', `/v1/nodes/${this.id}`, {
-      addresses: [ENDPOINT], region: 'eu', services: await Promise.all(services.map((name) => this.record({ name })))
-    })
+  async register (services = [], endpoints = [ENDPOINT]) {
+    const records = await Promise.all(services.map((name) => this.record({ name, endpoints })))
+    return this.json('PUT', `/v1/nodes/${this.id}`, { addresses: endpoints, region: 'eu', services: records })
   }
 
   /** A service record of its own, signed, in base64url. */

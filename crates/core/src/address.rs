@@ -14,6 +14,7 @@ use std::{
 use libp2p_identity::PeerId;
 use multiaddr::{Multiaddr, Protocol};
 
+pub use origin::origin;
 pub use text::{MultiaddrError, parse_multiaddr};
 
 /// The longest text that is looked at, in bytes.

@@ -427,6 +427,8 @@ pub enum Outcome {
     Found(Found),
     /// The stream of this attempt is accepted by the provider.
     Opened(OpenId),
+    /// A link to the peer stands.
+    Reached,
     /// Everything offered is withdrawn as far as the network could be told.
     Closed,
 }

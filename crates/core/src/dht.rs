@@ -198,6 +198,8 @@ pub(crate) struct Dht {
     pub(crate) table: Table,
     pub(crate) store: Store,
     server: bool,
+    /// The relays that hold a place for this node.
+    pub(crate) relays: Vec<PeerId>,
     lookups: Map<LookupId, Lookup>,
     placements: Map<PlacementId, Placement>,
     /// Placements that wait for a walk, in the order of the key space.
@@ -223,6 +225,7 @@ impl Dht {
             table: Table::new(Position::of_peer(&local)),
             store,
             server,
+            relays: Vec::new(),
             lookups: Map::new(),
             placements: Map::new(),
             queue: Set::new(),

@@ -3,7 +3,7 @@
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use crate::{find::FoundRecord, name::ServiceName};
+use crate::{find::FoundRecord, name::ServiceName, peer_record::SignedPeerRecord, record::SignedRecord};
 
 /// One event. The names of the npm contract are given in brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Event {
     PeerDisconnected {
         /// Who.
         peer: PeerId,
+        /// Whether this node gave it up because it was silent; else one of the two sides closed it.
+        silent: bool,
     },
     /// The best path to a connected peer changed \[`peer:path`\].
     PeerPath {
@@ -50,11 +52,32 @@ pub enum Event {
         /// A sentence for people.
         message: String,
     },
+    /// A peer has told this relay something of itself that the relay did not know.
+    Stated(Box<Statement>),
     /// The reader was slower than the events; this many were dropped \[`lagged`\].
     Lagged {
         /// How many.
         missed: u64,
     },
+}
+
+/// What a peer says of itself, signed by it and verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// It offers a service, or takes it back.
+    Service(SignedRecord),
+    /// It is reached at these addresses.
+    Addresses(SignedPeerRecord),
+}
+
+impl Statement {
+    /// Who says it.
+    pub fn peer(&self) -> PeerId {
+        match self {
+            Statement::Service(record) => record.record().provider,
+            Statement::Addresses(record) => record.peer(),
+        }
+    }
 }
 
 /// The state of a node, and why if that is not plain.

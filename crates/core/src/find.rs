@@ -120,8 +120,9 @@ pub struct LayerConfig {
     /// How long one directory has for an answer: a TLS handshake over a slow mobile link. Nobody waits for it while others
     /// answer.
     pub directory: Duration,
-    /// How long a find goes on waiting for directories after the DHT has answered that nobody is known. A round trip within
-    /// a continent over a connection that stands; a guess.
+    /// How long a find goes on waiting for directories after the DHT has answered that nobody is known: the half of the
+    /// 500 ms of rare names that [`LayerConfig::dht`] leaves. A service that is registered over HTTP alone is found by nobody
+    /// else; a guess.
     pub directory_wait: Duration,
     /// Time between two directories that are asked for one find: the least that RFC 8305 allows between two attempts.
     pub stagger: Duration,
@@ -135,7 +136,7 @@ impl Default for LayerConfig {
             cache: Duration::from_millis(60),
             dht: Duration::from_millis(250),
             directory: Duration::from_secs(3),
-            directory_wait: Duration::from_millis(150),
+            directory_wait: Duration::from_millis(250),
             stagger: Duration::from_millis(100),
             directories: 3,
         }

@@ -37,6 +37,7 @@ mod ladder;
 mod links;
 mod machine;
 mod orders;
+mod reach;
 mod reservations;
 mod topology;
 

@@ -22,7 +22,9 @@
 //!
 //! **Nobody is judged while the directory itself may be the one that is deaf.** When many nodes leave `active` at once
 //! ([`BrakeConfig`]), the brake holds: time stands still for every entry, failed checks count for nothing, and heartbeats and
-//! successful checks do what they always do. It lets go [`grace`](LifecycleConfig::grace) after enough of the silent ones came
+//! successful checks do what they always do. A node whose connection to the directory ended in good order
+//! ([`handle_hung_up`](Lifecycle::handle_hung_up)) does not count, since a directory that hears others hang up is not deaf:
+//! pages come and go by the dozen. It lets go [`grace`](LifecycleConfig::grace) after enough of the silent ones came
 //! back, when an operator says so, or at its limit. After a start with known entries, and after a stall of the process, time
 //! stands still for `grace` too.
 //!
@@ -108,6 +110,8 @@ struct Entry {
     deadline: u64,
     /// Its silence, while that counts for the brake.
     silent: Option<Silence>,
+    /// Whether its connection ended in good order and it was not heard since.
+    hung_up: bool,
 }
 
 /// The machine; see the module's documentation.
@@ -141,7 +145,8 @@ impl Lifecycle {
     /// A node registers: its entry is `active`.
     pub fn admit(&mut self, now: Now) -> EntryId {
         let deadline = self.brake.time(now) + millis(self.config.active);
-        self.insert(Entry { state: State::Active, since: now.unix_ms, deadline, silent: None })
+        let (state, since) = (State::Active, now.unix_ms);
+        self.insert(Entry { state, since, deadline, silent: None, hung_up: false })
     }
 
     /// An entry of an earlier life, or of another instance. What is left of its time is believed as far as it is plausible, so
@@ -153,7 +158,7 @@ impl Lifecycle {
         let left = standing.deadline.saturating_sub(now.unix_ms).min(millis(self.config.stay(standing.state)));
         let deadline = self.brake.time(now) + left;
         let Standing { state, since, .. } = standing;
-        Some(self.insert(Entry { state, since, deadline, silent: None }))
+        Some(self.insert(Entry { state, since, deadline, silent: None, hung_up: false }))
     }
 
     /// The directory was away and knows nothing of what its nodes did: nobody is judged for the time of grace.
@@ -173,6 +178,14 @@ impl Lifecycle {
     /// The node says that it is about to stop.
     pub fn handle_farewell(&mut self, now: Now, id: EntryId) {
         self.spoke(now, id, State::Draining);
+    }
+
+    /// The node's connection to the directory ended, and not by silence. It is waited for as ever, since it may only have been
+    /// a tab that is opened again; but its silence from here on is its own.
+    pub fn handle_hung_up(&mut self, id: EntryId) {
+        if let Some(Some(entry)) = self.entries.get_mut(id.index()) {
+            entry.hung_up = true;
+        }
     }
 
     /// A check did not reach the node. It ends a pending first check, and means nothing in other states: heartbeats outweigh
@@ -309,7 +322,7 @@ impl Lifecycle {
     fn spoke(&mut self, now: Now, id: EntryId, state: State) -> bool {
         let deadline = self.brake.time(now) + millis(self.config.stay(state));
         let Some(Some(entry)) = self.entries.get_mut(id.index()) else { return false };
-        entry.deadline = deadline;
+        (entry.deadline, entry.hung_up) = (deadline, false);
         self.brake.forget(entry.silent.take());
         let from = std::mem::replace(&mut entry.state, state);
         if from != state {
@@ -329,7 +342,8 @@ impl Lifecycle {
         let Some(Some(entry)) = self.entries.get_mut(id.index()) else { return };
         let from = entry.state;
         entry.state = from.after_silence();
-        if from == State::Active {
+        let counts = from == State::Active && !entry.hung_up;
+        if counts {
             entry.silent = Some(self.brake.note(time, id));
         }
         if entry.state == State::Dead {
@@ -343,7 +357,7 @@ impl Lifecycle {
             self.outputs.push_back(Output::Check(id));
         }
         let there = self.counts[State::Active as usize];
-        if from == State::Active && self.brake.is_tripped(&self.config.brake, there) {
+        if counts && self.brake.is_tripped(&self.config.brake, there) {
             let until = now.elapsed + self.config.brake.limit;
             self.outputs.extend(self.brake.hold(now, Cause::MassSilence, until).map(Output::Held));
         }

@@ -36,6 +36,7 @@ use crate::{
     open::Openings,
     orders::Orders,
     publish::Publisher,
+    reach::Reaches,
     reservations::Reservations,
     time::Now,
     topology::{Topology, missing_company, seeks},
@@ -68,6 +69,7 @@ pub struct Machine {
     publisher: Publisher,
     finds: Finds,
     openings: Openings,
+    reaches: Reaches,
     orders: Orders,
     /// The two clocks when they were last read.
     clock: Now,
@@ -100,6 +102,7 @@ impl Machine {
             publisher: Publisher::new(keypair),
             finds: Finds::default(),
             openings: Openings::default(),
+            reaches: Reaches::default(),
             orders: Orders::new(),
             clock: now,
             offline: false,
@@ -234,6 +237,7 @@ impl Machine {
             publisher: &mut self.publisher,
             finds: &mut self.finds,
             openings: &mut self.openings,
+            reaches: &mut self.reaches,
         }
     }
 }
@@ -250,6 +254,7 @@ struct Parts<'a> {
     publisher: &'a mut Publisher,
     finds: &'a mut Finds,
     openings: &'a mut Openings,
+    reaches: &'a mut Reaches,
 }
 
 #[cfg(test)]

@@ -135,6 +135,12 @@ impl Reservations {
         self.relays.get(relay).is_some_and(|entry| !matches!(entry.stage, Stage::Waiting { .. }))
     }
 
+    /// The relays that hold a place for this node.
+    pub(crate) fn holders(&self) -> Vec<PeerId> {
+        let held = self.relays.iter().filter(|(_, entry)| matches!(entry.stage, Stage::Held));
+        held.map(|(relay, _)| *relay).collect()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.relays.values().filter(|entry| matches!(entry.stage, Stage::Held)).count()
     }

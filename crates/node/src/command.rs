@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::channel::oneshot;
+use libp2p::{Multiaddr, PeerId};
 use openred_core::{
     Error, Machine, Now, OpId, RegistrationId,
     find::FindOptions,
@@ -39,6 +40,7 @@ pub(crate) enum Operation {
     Withdraw { registration: RegistrationId, limit: Duration },
     Find { target: ServiceTarget, options: FindOptions },
     Open { target: Target, limit: Duration },
+    Reach { peer: PeerId, addresses: Vec<Multiaddr>, limit: Duration },
     Close,
 }
 
@@ -51,6 +53,7 @@ impl Operation {
             Operation::Withdraw { registration, limit } => machine.withdraw(Some(op), registration, limit, now),
             Operation::Find { target, options } => machine.find(op, target, options, now),
             Operation::Open { target, limit } => machine.open(op, target, limit, now),
+            Operation::Reach { peer, addresses, limit } => machine.reach(op, peer, &addresses, limit, now),
             Operation::Close => machine.close(op, now),
         }
     }

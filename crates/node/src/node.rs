@@ -6,10 +6,12 @@ use futures::channel::{mpsc, oneshot};
 use libp2p::{Multiaddr, PeerId, Swarm, core::upgrade::Version, multiaddr::Protocol, relay};
 use openred_core::{
     Error, Explanation, Machine, Outcome, PeerInfo,
-    event::Status,
+    event::{Statement, Status},
     find::{FindOptions, FindStory, Found},
+    map::Set,
     name::{ServiceName, ServiceTarget},
     open::Target,
+    peer_record::SignedPeerRecord,
     publish::Offer,
 };
 
@@ -223,6 +225,16 @@ impl Node {
         }
     }
 
+    /// Finds out whether a peer is there, at the addresses it gave; for relays, see
+    /// [`Machine::reach`](openred_core::Machine::reach).
+    ///
+    /// # Errors
+    ///
+    /// `UNREACHABLE` or `TIMEOUT` if it is not, `UNSUPPORTED` or `QUOTA` if that cannot be said.
+    pub async fn reach(&self, peer: PeerId, addresses: Vec<Multiaddr>, limit: Duration) -> Result<(), Error> {
+        self.operate(Operation::Reach { peer, addresses, limit }).await.map(drop)
+    }
+
     /// Events from here on. A reader that is too slow gets [`Event::Lagged`](openred_core::event::Event::Lagged).
     pub fn events(&self) -> Events {
         self.0.subscribers.subscribe()
@@ -239,7 +251,7 @@ impl Node {
 
     /// Counters up to this moment.
     pub fn stats(&self) -> Result<Stats, Error> {
-        let (stats, relayed) = self.ask(|state| (state.machine.stats(), state.relayed))?;
+        let (stats, relayed) = self.ask(|state| (state.machine.stats(), state.relayed.clone()))?;
         Ok(Stats {
             uptime: now().elapsed.saturating_sub(self.0.started),
             peers: stats.peers,
@@ -250,7 +262,7 @@ impl Node {
             finds: stats.finds,
             find_time: stats.find_time.checked_div(u32::try_from(stats.finds).unwrap_or(u32::MAX)).unwrap_or_default(),
             peer_connections: platform::peer_connections().into(),
-            reservations_held: relayed.reservations,
+            reservations_held: relayed.reservations.values().sum(),
             circuits: relayed.circuits,
             stored_services: stats.stored_services,
             stored_bytes: stats.stored_bytes,
@@ -289,6 +301,21 @@ impl Node {
     pub fn held_providers(&self, key: &[u8]) -> Result<Vec<(PeerId, Vec<Multiaddr>)>, Error> {
         let held = self.ask(|state| state.machine.held_providers(key, now()))?;
         Ok(held.into_iter().map(|held| (held.peer, held.addresses)).collect())
+    }
+
+    /// Who holds a reservation at this node, a relay.
+    pub fn reserved(&self) -> Result<Set<PeerId>, Error> {
+        self.ask(|state| state.relayed.reservations.keys().copied().collect())
+    }
+
+    /// What these peers have said of themselves, as far as this node, a relay, holds it for others. Nobody is asked.
+    pub fn statements_of(&self, peers: &Set<PeerId>) -> Result<Vec<Statement>, Error> {
+        self.ask(|state| state.machine.statements_of(peers, now()))
+    }
+
+    /// The addresses that a peer has signed, if this node, a relay, holds them for others.
+    pub fn signed_addresses(&self, peer: &PeerId) -> Result<Option<SignedPeerRecord>, Error> {
+        self.ask(|state| state.machine.signed_addresses(peer, now()))
     }
 
     /// Where a peer can be reached, as far as this node knows without asking anybody.

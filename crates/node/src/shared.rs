@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use openred_core::{Input, Machine, Output};
+use libp2p::PeerId;
+use openred_core::{Input, Machine, Output, map::Map};
 
 use crate::platform::now;
 
@@ -23,9 +24,10 @@ pub(crate) struct State {
 }
 
 /// What this node gives as a relay.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Relayed {
-    pub(crate) reservations: usize,
+    /// How many reservations each peer holds.
+    pub(crate) reservations: Map<PeerId, usize>,
     pub(crate) circuits: usize,
 }
 

@@ -568,7 +568,7 @@ fn a_link_that_died_is_noticed_at_a_wake_or_a_change_of_the_network_and_not_eigh
             scene.net.cut(relay, bob);
             story(&mut scene.net, bob);
             let noticed = |net: &Net| {
-                let lost = |event: &Event| matches!(event, Event::PeerDisconnected { peer } if *peer == gone);
+                let lost = |event: &Event| matches!(event, Event::PeerDisconnected { peer, .. } if *peer == gone);
                 net.events(bob)[since..].iter().any(|(_, event)| lost(event))
             };
             assert!(!noticed(&scene.net), "{name}, seed {seed}: the story proves nothing");

@@ -211,7 +211,7 @@ pub(crate) fn event(event: &Event) -> JsValue {
         Event::PeerConnected { peer, path, address } => {
             of_peer("peer:connect", peer).with("path", path.as_str()).with("address", address.to_string())
         }
-        Event::PeerDisconnected { peer } => of_peer("peer:disconnect", peer),
+        Event::PeerDisconnected { peer, .. } => of_peer("peer:disconnect", peer),
         Event::PeerPath { peer, path } => of_peer("peer:path", peer).with("path", path.as_str()),
         Event::RecordFound(found) => of("record:found").with("record", record(found)),
         Event::RecordGone { name, provider } => {

@@ -81,6 +81,13 @@ pub(crate) struct RelayOptions {
     #[arg(long, env = "OPENRED_DATABASE", value_name = "URL", hide_env = true)]
     pub(crate) database: Option<String>,
 
+    /// How long the directory waits for a node that falls silent, state by state, may be repeated: heartbeat, active,
+    /// pending-first-check, failed-first-check, retry-48-hours, retry-2-weeks, retry-2-months, coma, draining, grace; times
+    /// with a unit up to d [default: heartbeat=30s, active=90s, pending-first-check=5m, failed-first-check=1h,
+    /// retry-48-hours=2d, retry-2-weeks=14d, retry-2-months=60d, coma=730d, draining=1h, grace=90s]
+    #[arg(long, env = "OPENRED_LIFECYCLE", value_name = "STATE=TIME", hide_env = true)]
+    pub(crate) lifecycle: Vec<String>,
+
     /// File with the token that opens the admin routes of the API, 16 to 512 visible ASCII characters; the variable
     /// OPENRED_ADMIN_TOKEN may hold the token itself [default: none, the admin routes are closed]
     #[arg(long, env = "OPENRED_ADMIN_TOKEN_FILE", value_name = "FILE", hide_env = true)]

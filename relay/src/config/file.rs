@@ -14,7 +14,7 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys a file may hold, each the name of an option; `config` itself is not among them.
-pub(crate) const KEYS: [&str; 22] = [
+pub(crate) const KEYS: [&str; 23] = [
     "admin-token-file",
     "announce",
     "bootstrap",
@@ -24,6 +24,7 @@ pub(crate) const KEYS: [&str; 22] = [
     "data",
     "database",
     "http",
+    "lifecycle",
     "listen",
     "log-format",
     "max-bandwidth",
@@ -40,7 +41,7 @@ pub(crate) const KEYS: [&str; 22] = [
 ];
 
 /// Keys that may hold several values.
-const LISTS: [&str; 5] = ["announce", "bootstrap", "bootstrap-list", "listen", "trusted-proxy"];
+const LISTS: [&str; 6] = ["announce", "bootstrap", "bootstrap-list", "lifecycle", "listen", "trusted-proxy"];
 
 /// Similarity (Jaro-Winkler, 0 to 1) from which a wrong key is taken for a misspelling; clap uses a like figure.
 const SIMILAR: f64 = 0.7;

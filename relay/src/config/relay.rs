@@ -10,13 +10,13 @@ use axum::http::Uri;
 use clap::ArgMatches;
 use ipnet::IpNet;
 use multiaddr::Multiaddr;
-use openred_core::{address::RelayAddress, name::NetworkName};
+use openred_core::{address::RelayAddress, lifecycle::LifecycleConfig, name::NetworkName};
 
 use super::{
     ConfigError, Sources,
     contacts::{self, Contacts},
     file::ConfigFile,
-    value,
+    lifecycle, value,
 };
 use crate::{
     cli::RelayOptions,
@@ -60,6 +60,8 @@ pub(crate) struct RelayConfig {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Where the directory is kept.
     pub(crate) database: Database,
+    /// How silent nodes are waited for.
+    pub(crate) lifecycle: LifecycleConfig,
     /// What opens the admin routes; without it they are closed.
     pub(crate) admin_token: Option<AdminToken>,
     /// What the gateway lets through.
@@ -113,7 +115,7 @@ pub(crate) enum LogFormat {
 }
 
 /// Holds the admin token itself, for systems that give secrets as variables.
-const ADMIN_TOKEN: &str = "OPENRED_ADMIN_TOKEN";
+pub(super) const ADMIN_TOKEN: &str = "OPENRED_ADMIN_TOKEN";
 
 /// The default of `--http`: only this machine, because a relay in the open is a decision.
 pub(crate) const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -177,6 +179,7 @@ impl RelayConfig {
             max_bandwidth: max_bandwidth.filter(|bytes| *bytes > 0),
             trusted_proxies: from.many("trusted-proxy", &options.trusted_proxy, value::network_range)?,
             database: from.one("database", options.database.as_deref(), database)?.unwrap_or(Database::Sqlite),
+            lifecycle: lifecycle::waits(&from.many("lifecycle", &options.lifecycle, lifecycle::wait)?)?,
             admin_token,
             limits,
             max_connections: max_connections.unwrap_or(CONNECTIONS),
@@ -234,7 +237,7 @@ fn count_from(least: u64) -> impl Fn(&str) -> Result<usize, String> {
 }
 
 /// `sqlite`, or the URL of a PostgreSQL database.
-fn database(text: &str) -> Result<Database, String> {
+pub(super) fn database(text: &str) -> Result<Database, String> {
     if text == "sqlite" {
         return Ok(Database::Sqlite);
     }

@@ -107,4 +107,8 @@ impl Store for Guarded {
     fn import(&self, source: Source) -> Answer<'_, u64> {
         Box::pin(self.call(WHOLE, self.inner.import(source)))
     }
+
+    fn close(&self) -> Answer<'_, ()> {
+        self.inner.close()
+    }
 }

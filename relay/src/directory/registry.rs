@@ -31,7 +31,7 @@ use std::{
 
 use libp2p_identity::PeerId;
 use openred_core::{
-    lifecycle::{Lifecycle, Standing, State},
+    lifecycle::{Lifecycle, LifecycleConfig, Standing, State},
     name::ServiceName,
     record::SignedRecord,
     time::{Now, millis},
@@ -46,11 +46,11 @@ pub(crate) use self::clock::TestClock;
 use self::{changes::ChangeLog, index::Index, writer::Job};
 pub(crate) use self::{
     clock::{Clock, SystemClock},
-    config::{RegistryConfig, RegistryConfigError},
-    views::{Addresses, NodeInfo, NodeView, Page, Registered, Registration, RegistryError, ServiceView, Stats},
+    config::RegistryConfig,
+    views::{Addresses, NodeView, Page, Registered, Registration, RegistryError, ServiceView, Stats},
 };
 use super::store::{
-    AuditRow, ChangeKind, Changes, NodeQuery, NodeRow, Note, Outcome, ServiceKey, ServiceQuery, Store, StoreError,
+    AuditRow, ChangeKind, Changes, NodeQuery, Note, Outcome, ServiceKey, ServiceQuery, Store, StoreError,
     Write,
 };
 
@@ -70,7 +70,7 @@ const BANS: &str = "ban";
 pub(crate) struct Registry {
     shared: Arc<Shared>,
     /// Held for their end.
-    _tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 struct Shared {
@@ -114,14 +114,20 @@ impl Registry {
         tasks.spawn(upkeep::judge(Arc::clone(&shared)));
         tasks.spawn(upkeep::keep(Arc::clone(&shared)));
         tasks.spawn(upkeep::follow(Arc::clone(&shared), writes, stamp));
-        Ok(Self { shared, _tasks: tasks })
+        Ok(Self { shared, tasks: Mutex::new(tasks) })
     }
 
-    /// Writes down the signs of life that only memory knows. What is called afterwards still works.
+    /// Writes down the signs of life that only memory knows, ends the registry's tasks and lets go of the database. Afterwards
+    /// nothing can be written.
     pub(crate) async fn close(&self) {
         upkeep::flush(&self.shared).await;
         // The queue is in order, so when this is written the others are. Why it could not be stands in the log.
         let _ = self.shared.write(Write::Liveness(Vec::new(), self.now().unix_ms)).await;
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
+        if let Err(error) = self.shared.store.close().await {
+            tracing::warn!(%error, "the directory's database could not be closed; it mends itself when it is opened");
+        }
     }
 
     /// A node registers, or says something new of itself. When this returns, it is durable.
@@ -195,6 +201,14 @@ impl Registry {
             {
                 index.hear(now, id);
             }
+        }
+    }
+
+    /// A node's peer-to-peer connection to this relay ended, and not by silence.
+    pub(crate) fn hung_up(&self, peer: &PeerId) {
+        let mut index = self.shared.index();
+        if let Some(id) = index.find(peer) {
+            index.tell(|lifecycle| lifecycle.handle_hung_up(id));
         }
     }
 
@@ -395,9 +409,9 @@ impl Registry {
         Ok(self.shared.store.notes(space, after, limit, self.now().unix_ms).await?)
     }
 
-    /// Remembers something no longer. True if it was.
-    pub(crate) async fn unremember(&self, space: &'static str, key: Vec<u8>) -> Result<bool, RegistryError> {
-        Ok(self.shared.write(Write::Unnote { space, key }).await? == Outcome::Applied)
+    /// How silent nodes are waited for.
+    pub(crate) fn waits(&self) -> &LifecycleConfig {
+        &self.shared.config.lifecycle
     }
 
     /// How often nodes should send a heartbeat.
@@ -406,6 +420,7 @@ impl Registry {
     }
 
     /// Where the directory's data lives.
+    #[allow(dead_code, reason = "tests and the benchmark copy it")]
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
     }

@@ -81,6 +81,9 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Takes all rows from `source` in one transaction, in the place of what was here. If a row fails, nothing has changed.
     fn import(&self, source: Source) -> Answer<'_, u64>;
+
+    /// Lets go of the database, so that it is left as it should be found. Nobody asks it any more.
+    fn close(&self) -> Answer<'_, ()>;
 }
 
 /// Takes rows of an export. An error ends the export.
@@ -358,11 +361,6 @@ impl ChangeKind {
             Self::Published => "service:published",
             Self::Withdrawn => "service:withdrawn",
         }
-    }
-
-    /// Whether the node and its services are gone with this.
-    pub(crate) const fn is_end(self) -> bool {
-        matches!(self, Self::Left | Self::Evicted | Self::Died)
     }
 }
 

@@ -256,6 +256,15 @@ pub(crate) fn connect(base: &str) -> TcpStream {
     stream
 }
 
+/// Waits until something holds that no event tells of.
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// How long `action` takes.
 pub(crate) fn timed<T>(action: impl FnOnce() -> T) -> (T, Duration) {
     let started = Instant::now();

@@ -2,8 +2,8 @@
 
 use multiaddr::{Multiaddr, Protocol};
 
-/// Where a relay with this WebSocket address answers HTTP.
-pub(crate) fn origin(address: &Multiaddr) -> Option<String> {
+/// Where a relay with this WebSocket address answers HTTP: scheme, host and port. None for other transports.
+pub fn origin(address: &Multiaddr) -> Option<String> {
     let host = host(address)?;
     let mut protocols = address.iter().skip(1);
     let Some(Protocol::Tcp(port)) = protocols.next() else { return None };

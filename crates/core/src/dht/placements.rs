@@ -4,12 +4,21 @@
 //! verified and merged: holders answer only then. Peers that were too slow for the walk are sent the value as well, without
 //! being waited for or counted: if all were slow for a moment, the first that answered would be the only holder.
 //!
+//! Relays that hold a place for this node are sent its values too, however far they are from the key, again uncounted: their
+//! directories name it, and it need not speak HTTP for that.
+//!
 //! Placements that are due together share walks where that is exact. They wait in the order of the key space for one of
 //! [`WALKS`] places; when a walk ends, all of them that its [`Neighbourhood`] serves are stored without a walk of their own.
 //!
 //! Bounds: `k` requests a placement, [`WALKS`] walks; the callers bound the placements.
 
-use super::{Dht, LookupId, News, Placed, PlacementId, Purpose, Want, key::Position, neighbourhood::Neighbourhood};
+use libp2p_identity::PeerId;
+
+use super::{
+    Dht, LookupId, News, Placed, PlacementId, Purpose, Want,
+    key::Position,
+    neighbourhood::{Holders, Neighbourhood},
+};
 use crate::{
     boundary::RequestId,
     context::Context,
@@ -71,17 +80,22 @@ impl Dht {
     /// The walk of a placement has ended: it is stored, and whatever else belongs to the same holders.
     pub(super) fn store_all(&mut self, cx: &mut Context<'_>, id: PlacementId, around: &Neighbourhood) {
         let k = cx.config.query.closest;
-        let own = around.own_holders(k);
-        self.store_at(cx, id, own.closest);
-        self.store_late(cx, id, own.late);
-        self.settle_placement(id);
+        self.store_with(cx, id, around.own_holders(k));
         let served: Vec<_> = self.queue.iter().filter_map(|due| Some((*due, around.holders(&due.0, k)?))).collect();
         for (due, holders) in served {
             self.queue.remove(&due);
-            self.store_at(cx, due.1, holders.closest);
-            self.store_late(cx, due.1, holders.late);
-            self.settle_placement(due.1);
+            self.store_with(cx, due.1, holders);
         }
+    }
+
+    fn store_with(&mut self, cx: &mut Context<'_>, id: PlacementId, holders: Holders) {
+        let Holders { closest, mut late } = holders;
+        let told = |relay: &&PeerId| !closest.iter().chain(&late).any(|holder| holder.peer == **relay);
+        let untold: Vec<_> = self.relays.iter().filter(told).copied().collect();
+        late.extend(untold.into_iter().map(|peer| PeerAddresses { peer, addresses: Vec::new() }));
+        self.store_at(cx, id, closest);
+        self.store_late(cx, id, late);
+        self.settle_placement(id);
     }
 
     /// Ends a placement before its time.

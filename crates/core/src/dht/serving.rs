@@ -3,6 +3,9 @@
 //! Every request costs its peer from its [`quota`](super::quota) before it is looked at; what exceeds it is reset, and one
 //! warning tells of a burst. Values are acknowledged after they were verified and merged, and only then. Only peers that
 //! were met and do not fail are named. A peer announces itself as a provider and nobody else.
+//!
+//! What a peer stores about itself is news for the relay's directory (`Event::Stated`). Records of others that it brings along,
+//! to repair a holder or to make a new one, are not.
 
 use std::time::Duration;
 
@@ -10,13 +13,14 @@ use libp2p_identity::PeerId;
 
 use super::{
     CLOSEST, Dht, News,
-    key::Position,
+    key::{Key, KeyKind, Position},
     quota::{Quota, Verdict},
-    store::{PutOutcome, PutRefused},
+    store::{PutOutcome, PutRefused, Value},
 };
 use crate::{
     boundary::Response as Reply,
     context::Context,
+    event::{Event, Statement},
     wire::kad::{PeerAddresses, Request, Response},
 };
 
@@ -46,10 +50,16 @@ impl Dht {
                 Response::GetProviders { providers: self.store.providers(key, cx.now), closer: closer() }
             }
             Request::PutValue { key, value } => {
+                let before = self.stated_by(cx, key, &peer).map(|statement| sequence(&statement));
                 let put = self.store.put(key, value, cx.now);
                 self.quota.checked(peer, checked(&put), cx.now.elapsed);
                 match put {
-                    Ok(_) => {}
+                    Ok(_) => {
+                        let stated = self.stated_by(cx, key, &peer);
+                        if let Some(news) = stated.filter(|statement| before != Some(sequence(statement))) {
+                            cx.emit(Event::Stated(Box::new(news)));
+                        }
+                    }
                     // That is no fault of the peer's.
                     Err(PutRefused::Full { .. }) => return Reply::Reset,
                     Err(refused) => return self.nonsense(cx, peer, refused.to_string()),
@@ -74,6 +84,18 @@ impl Dht {
         Reply::Message(response.encode(&request))
     }
 
+    /// What is held under a key that a peer has said of itself. The records under `name@<peer id>` stand under the name too.
+    fn stated_by(&self, cx: &Context<'_>, key: &[u8], peer: &PeerId) -> Option<Statement> {
+        let key = Key::parse(&cx.config.network, key).ok()?;
+        match self.store.value(&key)? {
+            Value::Bundle(bundle) if matches!(key.kind(), KeyKind::Service(_)) => {
+                bundle.get(peer).cloned().map(Statement::Service)
+            }
+            Value::Peer { record, .. } if record.peer() == *peer => Some(Statement::Addresses((**record).clone())),
+            _ => None,
+        }
+    }
+
     /// Whether a request exceeds its peer's quota; tells of the first of a burst.
     fn refuses(&mut self, cx: &Context<'_>, peer: PeerId, ask: fn(&mut Quota, PeerId, Duration) -> Verdict) -> bool {
         let Verdict::Refused(first) = ask(&mut self.quota, peer, cx.now.elapsed) else { return false };
@@ -96,6 +118,14 @@ impl Dht {
         closer.retain(|peer| peer.peer != *asker);
         closer.truncate(CLOSEST);
         closer
+    }
+}
+
+/// Which of a peer's statements it is.
+fn sequence(statement: &Statement) -> u64 {
+    match statement {
+        Statement::Service(record) => record.record().sequence,
+        Statement::Addresses(record) => record.record().sequence,
     }
 }
 

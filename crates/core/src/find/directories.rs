@@ -2,7 +2,9 @@
 //!
 //! Every relay answers `GET <origin>/v1/bundles/<name>[@<peer id>]` with a bundle in the form that DHT holders give it. The
 //! *origin* follows from a relay's WebSocket address, since one TCP port serves both. It needs no peer-to-peer link, so it
-//! works before a node has joined and when the links are what fails. What comes is verified as a holder's answer is.
+//! works before a node has joined and when the links are what fails. What comes is verified as a holder's answer is. A
+//! relay that is linked is asked too, although it answers in the DHT: who speaks only HTTP is registered in its directory
+//! and nowhere else.
 //!
 //! Asked are relays that the application configured, those that are linked, and those that are remembered; of the latter two
 //! only hosts at which this node has reached them itself, so that nobody can aim it at a third party. The nearest is asked
@@ -113,16 +115,11 @@ pub(super) struct Directories {
 }
 
 impl Directories {
-    /// Whom to ask for a find, the nearest first; or why nobody. `linked` says whether relays to which a link stands are among
-    /// them.
-    pub(super) fn choose(&mut self, cx: &Context<'_>, linked: bool) -> Result<Asking, &'static str> {
-        let known = origins(cx);
-        if known.is_empty() {
-            return Err("no relay is known whose directory can be asked");
-        }
-        let mut candidates: Vec<_> = known.into_iter().filter(|known| linked || !known.linked).collect();
+    /// Whom to ask for a find, the nearest first; or why nobody.
+    pub(super) fn choose(&mut self, cx: &Context<'_>) -> Result<Asking, &'static str> {
+        let mut candidates = origins(cx);
         if candidates.is_empty() {
-            return Err("the relays with known directories are linked, and the DHT answered");
+            return Err("no relay is known whose directory can be asked");
         }
         candidates.retain(|known| self.origins.get(&known.origin).is_none_or(|state| state.pause <= cx.now.elapsed));
         if candidates.is_empty() {
@@ -249,7 +246,6 @@ impl Directories {
 #[derive(Debug)]
 struct Known {
     origin: String,
-    linked: bool,
     rtt: Option<Duration>,
 }
 
@@ -258,14 +254,13 @@ fn origins(cx: &Context<'_>) -> Vec<Known> {
     let mut known: Vec<Known> = Vec::new();
     let mut add = |origin: Option<String>, peer: Option<PeerId>| {
         let Some(origin) = origin else { return };
-        let linked = peer.is_some_and(|peer| cx.links.is_connected(&peer));
         let rtt = peer.and_then(|peer| {
             let link = cx.links.peer(&peer).and_then(|peer| peer.rtt);
             link.or_else(|| cx.cache.peers.get(&peer)?.rtt)
         });
         match known.iter_mut().find(|known| known.origin == origin) {
-            Some(known) => (known.linked, known.rtt) = (known.linked || linked, known.rtt.or(rtt)),
-            None => known.push(Known { origin, linked, rtt }),
+            Some(known) => known.rtt = known.rtt.or(rtt),
+            None => known.push(Known { origin, rtt }),
         }
     };
     for relay in &cx.config.relays {

@@ -300,9 +300,7 @@ impl Finds {
     }
 
     fn begin_asking(&mut self, cx: &mut Context<'_>, asker: Asker, find: &mut Find) {
-        // Who answered on a walk has been asked: a linked relay that is near the key is on every walk, and one that is not
-        // holds nothing of it.
-        match self.directories.choose(cx, !find.walked) {
+        match self.directories.choose(cx) {
             Ok(asking) => {
                 find.asked(Layer::Directory, cx.now);
                 self.asking.insert(asker, asking);

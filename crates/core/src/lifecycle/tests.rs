@@ -192,6 +192,25 @@ fn a_failed_check_ends_a_pending_first_check_and_nothing_else() {
 }
 
 #[test]
+fn nodes_that_hang_up_are_waited_for_and_do_not_trip_the_brake() {
+    let mut directory = Directory::new();
+    let pages = directory.admit(40);
+    let servers = directory.admit(40);
+    for page in &pages {
+        directory.lifecycle.handle_hung_up(*page);
+    }
+    assert_eq!(directory.count(State::Active), 80, "hanging up is no move");
+    directory.run_with(&servers, 2 * MINUTE);
+    assert_eq!(directory.lifecycle.held(), None);
+    assert_eq!(directory.count(State::PendingFirstCheck), 40);
+
+    directory.hear(&pages);
+    directory.run_with(&servers, 2 * MINUTE);
+    let hold = directory.lifecycle.held().expect("who was heard again and is silent counts as anybody does");
+    assert_eq!(hold.cause, Cause::MassSilence);
+}
+
+#[test]
 fn a_planned_stop_is_not_checked_and_leads_to_the_retries() {
     let mut directory = Directory::new();
     let node = directory.admit(1)[0];

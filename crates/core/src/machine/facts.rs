@@ -205,6 +205,9 @@ impl Machine {
             parts.join.connected(&mut parts.cx, dial, peer, connection);
         }
         parts.openings.connected(&mut parts.cx, parts.dht, peer, dial);
+        if parts.cx.config.role.is_relay() {
+            parts.reaches.connected(&mut parts.cx, &peer);
+        }
         parts.dht.connected(&mut parts.cx, peer, connection);
     }
 
@@ -215,7 +218,7 @@ impl Machine {
         let mut parts = self.parts(now);
         parts.ladder.disconnected(&mut parts.cx, &link);
         let Some(last) = last else { return };
-        parts.cx.emit(Event::PeerDisconnected { peer });
+        parts.cx.emit(Event::PeerDisconnected { peer, silent: link.is_silent() });
         if last.server && !link.released {
             let left = parts.cx.links.servers();
             parts.publisher.link_lost(&mut parts.cx, left);
@@ -270,6 +273,9 @@ impl Machine {
         if let Some(peer) = known.peer {
             parts.cx.unreachable(&peer);
             parts.dht.dial_failed(&mut parts.cx, peer);
+            if parts.cx.config.role.is_relay() {
+                parts.reaches.dial_failed(&mut parts.cx, &peer, failure);
+            }
         }
     }
 

@@ -7,9 +7,14 @@ use super::Machine;
 use crate::{
     boundary::Output,
     bundle::Bundle,
-    dht::{key::Key, store::Value},
-    event::Event,
+    dht::{
+        key::{Key, KeyKind},
+        store::Value,
+    },
+    event::{Event, Statement},
+    map::Set,
     name::ServiceTarget,
+    peer_record::SignedPeerRecord,
     time::Now,
     wire::kad::PeerAddresses,
 };
@@ -47,6 +52,34 @@ impl Machine {
     /// The providers that this node holds under a provider key, the sha2-256 multihash of a value key; nobody is asked.
     pub fn held_providers(&self, key: &[u8], now: Now) -> Vec<PeerAddresses> {
         self.dht.store.providers(key, now)
+    }
+
+    /// What these peers have said of themselves, as far as this node holds it for others. It looks at everything that is held,
+    /// which takes milliseconds for each hundred thousand records.
+    pub fn statements_of(&self, peers: &Set<PeerId>, now: Now) -> Vec<Statement> {
+        let mut statements = Vec::new();
+        for (key, value) in self.dht.store.entries() {
+            match value {
+                Value::Bundle(bundle) if matches!(key.kind(), KeyKind::Service(_)) => {
+                    let own = bundle.records().filter(|record| peers.contains(&record.record().provider));
+                    let valid = own.filter(|record| record.check_time(now.unix_ms).is_ok());
+                    statements.extend(valid.cloned().map(Statement::Service));
+                }
+                Value::Peer { record, until } if peers.contains(&record.peer()) && *until > now.elapsed => {
+                    statements.push(Statement::Addresses((**record).clone()));
+                }
+                _ => {}
+            }
+        }
+        statements
+    }
+
+    /// The addresses that a peer has signed, if this node holds them for others.
+    pub fn signed_addresses(&self, peer: &PeerId, now: Now) -> Option<SignedPeerRecord> {
+        match self.dht.store.value(&Key::peer(&self.config.network, peer))? {
+            Value::Peer { record, until } if *until > now.elapsed => Some((**record).clone()),
+            _ => None,
+        }
     }
 
     /// Where a peer can be reached, as far as this node knows without asking anybody: the addresses that the peer signed, then

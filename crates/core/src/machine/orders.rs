@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
+
 use super::{AWAKE, Machine};
 use crate::{
+    address::is_private,
     boundary::{OpId, Outcome, Output, RegistrationId},
     error::Error,
     event::{Event, State, Status},
@@ -95,6 +99,26 @@ impl Machine {
                 parts.openings.start(&mut parts.cx, parts.dht, op, name, peer, circuits);
             }
         }
+        self.advance(now);
+    }
+
+    /// Finds out whether a peer is there, at the addresses it gave; ends well once a link to it stands. For relays, which ask
+    /// after the nodes of their directories: an address in a private network is dialled only by a relay that is reached at no
+    /// other, so that nobody can aim it at what lies behind it.
+    ///
+    /// Ends with `UNREACHABLE` or `TIMEOUT` if the peer is not there, and with `UNSUPPORTED` or `QUOTA` if that cannot be said.
+    pub fn reach(&mut self, op: OpId, peer: PeerId, addresses: &[Multiaddr], limit: Duration, now: Now) {
+        if !self.config.role.is_relay() {
+            return self.done(op, Err(Error::Unsupported("only relays ask after others".to_owned())));
+        }
+        if self.reaches.len() >= self.config.max_orders {
+            let most = self.config.max_orders;
+            return self.done(op, Err(Error::Quota(format!("{most} peers are being asked after already"))));
+        }
+        self.order(op, OrderKind::Open, "reaching the peer", limit, now);
+        let private = self.endpoints().iter().all(is_private);
+        let mut parts = self.parts(now);
+        parts.reaches.start(&mut parts.cx, op, peer, addresses, private);
         self.advance(now);
     }
 
@@ -204,6 +228,7 @@ impl Machine {
         parts.finds.cancel(&mut parts.cx, parts.dht, Asker::Find(op));
         parts.finds.cancel(&mut parts.cx, parts.dht, Asker::Open(op));
         parts.publisher.cancel(&mut parts.cx, parts.dht, op);
+        parts.reaches.cancel(op);
         parts.openings.cancel(&mut parts.cx, parts.dht, op).unwrap_or_default()
     }
 

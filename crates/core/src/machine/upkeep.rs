@@ -133,6 +133,7 @@ impl Machine {
 
     pub(super) fn endpoints_changed(&mut self, now: Now) {
         let endpoints = self.endpoints();
+        self.dht.relays = self.reservations.holders();
         let mut parts = self.parts(now);
         parts.publisher.set_endpoints(&mut parts.cx, endpoints);
     }

@@ -52,6 +52,13 @@ impl Default for RegistryConfig {
 }
 
 impl RegistryConfig {
+    /// The defaults, with other waits for silent nodes. Signs of life are written and read as often as these need.
+    pub(crate) fn waiting(lifecycle: LifecycleConfig) -> Self {
+        let default = Self::default();
+        let (flush, tail) = (default.flush.min(lifecycle.active / 5), default.tail.min(lifecycle.active / 10));
+        Self { lifecycle, flush, tail, ..default }
+    }
+
     /// Checks that the limits fit together.
     pub(crate) fn validate(&self) -> Result<(), RegistryConfigError> {
         self.lifecycle.validate()?;

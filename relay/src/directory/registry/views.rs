@@ -182,6 +182,11 @@ pub(crate) enum RegistryError {
 }
 
 impl RegistryError {
+    /// Whether the same may succeed later.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable | Self::StorageFull | Self::Failed)
+    }
+
     /// The stable code of this error.
     pub(crate) fn code(&self) -> &'static str {
         match self {

@@ -166,6 +166,11 @@ impl Store for PostgresStore {
         Box::pin(async move { read::export(&mut self.client().await?, sink).await })
     }
 
+    fn close(&self) -> Answer<'_, ()> {
+        self.pool.close();
+        Box::pin(async { Ok(()) })
+    }
+
     fn import(&self, source: Source) -> Answer<'_, u64> {
         Box::pin(async move { write::import(&mut self.client().await?, self.origin, source).await })
     }

@@ -267,6 +267,17 @@ impl Store for SqliteStore {
     fn import(&self, source: Source) -> Answer<'_, u64> {
         Box::pin(self.write(move |connection| write::import(connection, source)))
     }
+
+    /// The last connection to be closed takes the log into the database and removes it, if it may write.
+    fn close(&self) -> Answer<'_, ()> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(blocking(move || {
+            let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            let Some(Opened { connection, .. }) = writer.take() else { return Ok(()) };
+            connection.close().map_err(|(_, error)| error.into())
+        }))
+    }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ pub(crate) struct AdminStats {
     write_queue: usize,
     /// Signs of life that are not written down.
     unflushed_heartbeats: usize,
-    /// Whether the database was there for the last write.
+    /// Whether the database can be read and written.
     is_database_up: bool,
     /// Requests under way.
     requests_in_flight: usize,
@@ -97,6 +97,7 @@ pub(crate) struct AdminStats {
 #[utoipa::path(get, path = "/v1/admin/stats", tag = "admin", operation_id = "adminStats", security(("admin" = [])),
     responses((status = 200, description = "Its figures", body = AdminStats)))]
 async fn stats(State(shared): State<Arc<Shared>>) -> Json<AdminStats> {
+    let is_database_up = shared.directory.registry.ping().await.is_ok();
     let stats = shared.directory.registry.stats();
     let gateway = shared.gateway.figures();
     Json(AdminStats {
@@ -104,7 +105,7 @@ async fn stats(State(shared): State<Arc<Shared>>) -> Json<AdminStats> {
         queued_writes: stats.queued,
         write_queue: stats.queue,
         unflushed_heartbeats: stats.unflushed,
-        is_database_up: !stats.is_store_down,
+        is_database_up,
         requests_in_flight: gateway.in_flight,
         watchers: gateway.watchers,
         is_draining: !shared.phase.is_ready(),

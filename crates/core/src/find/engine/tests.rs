@@ -106,8 +106,8 @@ fn directories_follow_at_once_when_the_dht_knows_nobody_and_are_not_waited_for_l
     find.walked(true, &config(), at(40));
     assert_eq!(find.wishes(&config(), true, at(40)), Wishes { directories: true, ..Wishes::default() });
     find.asked(Layer::Directory, at(40));
-    assert!(!find.is_over(&config(), at(189)));
-    assert!(find.is_over(&config(), at(190)));
+    assert!(!find.is_over(&config(), at(289)));
+    assert!(find.is_over(&config(), at(290)));
     find.ended(Layer::Directory, LayerOutcome::Empty, at(60));
     assert!(find.is_over(&config(), at(60)), "everybody has answered");
 }

@@ -17,9 +17,14 @@ pub(crate) fn relay_server(local: PeerId, limits: Option<&RelayLimits>) -> Relay
 /// Keeps count of what this node gives.
 pub(crate) fn count_relayed(relayed: &mut Relayed, event: &relay::Event) {
     match event {
-        relay::Event::ReservationReqAccepted { renewed: false, .. } => relayed.reservations += 1,
-        relay::Event::ReservationTimedOut { .. } | relay::Event::ReservationClosed { .. } => {
-            relayed.reservations = relayed.reservations.saturating_sub(1);
+        relay::Event::ReservationReqAccepted { src_peer_id, renewed: false } => {
+            *relayed.reservations.get_or_insert_with(*src_peer_id, || 0) += 1;
+        }
+        relay::Event::ReservationTimedOut { src_peer_id } | relay::Event::ReservationClosed { src_peer_id } => {
+            relayed.reservations.retain(|peer, held| {
+                *held -= usize::from(peer == src_peer_id);
+                *held > 0
+            });
         }
         relay::Event::CircuitReqAccepted { .. } => relayed.circuits += 1,
         relay::Event::CircuitClosed { .. } => relayed.circuits = relayed.circuits.saturating_sub(1),

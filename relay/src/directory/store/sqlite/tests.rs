@@ -31,6 +31,20 @@ async fn what_was_written_is_there_when_the_file_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_closed_database_is_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    store.apply(vec![register(1)]).await.unwrap();
+    assert_eq!(store.nodes(NodeQuery::default(), None, 10).await.unwrap(), [node(1)]);
+    let files =
+        || std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+    assert!(files().len() > 1, "while it is open its log lies beside it");
+    store.close().await.unwrap();
+    assert_eq!(files(), ["directory.sqlite"]);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_database_that_another_process_locks_is_unavailable_and_then_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;

@@ -1,3 +1,7 @@
+use std::collections::BTreeSet;
+
+use openred_core::{bundle::Bundle, dht::key::Key};
+
 use super::*;
 
 fn names(page: &Value) -> Vec<&str> {
@@ -32,6 +36,29 @@ async fn what_is_published_is_found_by_name_and_by_word_with_its_proof() {
     let path = format!("/v1/services?limit=1&cursor={}", first["next"].as_str().unwrap());
     assert_eq!(names(&get(&world, &path).await.json()), ["go"]);
     assert_eq!(get(&world, "/v1/services/nobody").await.expect(StatusCode::OK).json(), json!({ "services": [] }));
+}
+
+#[tokio::test]
+async fn who_is_registered_is_in_the_bundle_that_finds_ask_for() {
+    let world = World::built().await;
+    let (alice, bob) =
+        (Client::registered(&world, 7, &["chess"]).await, Client::registered(&world, 9, &["chess"]).await);
+    let now = openred_core::Now { elapsed: std::time::Duration::ZERO, unix_ms: clock::millis() };
+    let network = "main".parse().unwrap();
+    let (chess, peer) = ("chess".parse().unwrap(), alice.peer());
+    for (path, key, expected) in [
+        ("chess".to_owned(), Key::service(&network, &chess), vec![alice.peer(), bob.peer()]),
+        (format!("chess@{peer}"), Key::service_of(&network, &chess, &peer), vec![alice.peer()]),
+    ] {
+        let answer = get(&world, &format!("/v1/bundles/{path}")).await.expect(StatusCode::OK);
+        let (bundle, rejected) = Bundle::decode(&key, &answer.body, now).unwrap();
+        assert_eq!(rejected, []);
+        let providers: BTreeSet<_> = bundle.live(now).map(|record| record.record().provider).collect();
+        assert_eq!(providers, expected.into_iter().collect(), "{path}");
+    }
+    alice.ask(&world, Method::POST, &format!("{}/drain", alice.own_path()), None).await.expect(StatusCode::OK);
+    let answer = get(&world, &format!("/v1/bundles/chess@{peer}")).await.expect(StatusCode::OK);
+    assert_eq!(answer.body, b"", "who is about to stop is not named");
 }
 
 #[tokio::test]

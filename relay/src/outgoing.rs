@@ -1,0 +1,21 @@
+//! HTTP to others: one client, which trusts the roots that secure WebSockets trust here, and follows no redirect.
+
+use axum::body::Bytes;
+use http_body_util::Full;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+/// See the module's documentation.
+pub(crate) type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A client that keeps one connection to each host.
+pub(crate) fn client() -> Http {
+    let connector = HttpsConnectorBuilder::new()
+        .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+        .expect("ring has the versions of TLS that rustls wants");
+    let connector = connector.https_or_http().enable_http1().build();
+    Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(1).build(connector)
+}

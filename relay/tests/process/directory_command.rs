@@ -1,0 +1,138 @@
+//! `openred directory`: a directory from the outside, and its database where it lies.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::support::{Done, PATIENCE, Process, Relay, openred, run, run_command, until};
+
+fn directory(arguments: &[&str]) -> Done {
+    run(&[&["directory"], arguments].concat(), b"")
+}
+
+/// A relay with a provider of "chess" that stands in its directory; the provider's peer id.
+fn with_a_provider(data: &Path, more: &[&str]) -> (Relay, Process, String) {
+    let relay = Relay::start(data, more);
+    let about = ["--metadata", "title=Grandmaster", "--region", "eu", "--type", "game"];
+    let provide = ["provide", "chess", "--json", "--echo", "--bootstrap", &relay.http];
+    let provider = Process::start(&[&provide[..], &about].concat());
+    let record: Value = serde_json::from_str(&provider.line()).unwrap();
+    let peer = record["provider"].as_str().unwrap().to_owned();
+    until("the provider is registered", || relay.get(&format!("/v1/nodes/{peer}")).status == 200);
+    (relay, provider, peer)
+}
+
+#[test]
+fn nodes_and_services_are_listed_shown_and_exported() {
+    let home = tempfile::tempdir().unwrap();
+    let (relay, _provider, peer) = with_a_provider(&home.path().join("data"), &[]);
+    let at = ["--bootstrap", &relay.http];
+    let ask = |arguments: &[&str]| directory(&[arguments, &at].concat());
+
+    let nodes = ask(&["list", "--json", "--state", "active", "--region", "eu"]);
+    assert_eq!(nodes.code, Some(0), "{}", nodes.err);
+    assert_eq!(nodes.json()[0]["peerId"], peer.as_str());
+    let table = ask(&["list"]);
+    assert!(table.out.contains(&peer) && table.out.contains("active"), "{}", table.out);
+    let services = ask(&["list", "--services", "--text", "grand", "--type", "game", "--json"]);
+    assert_eq!(services.json()[0]["name"], "chess", "{}", services.err);
+    let table = ask(&["list", "--services"]);
+    assert!(table.out.contains("title=Grandmaster") && table.out.contains("type=game"), "{}", table.out);
+
+    assert_eq!(ask(&["show", &peer, "--json"]).json()[0]["state"], "active");
+    let shown = ask(&["show", &peer]);
+    assert!(shown.out.contains("p2p-circuit") && shown.out.contains("active for"), "{}", shown.out);
+    assert_eq!(ask(&["show", "chess", "--json"]).json()[0]["provider"], peer.as_str());
+    assert_eq!(ask(&["show", &format!("chess@{peer}")]).code, Some(0));
+
+    let kinds = |lines: Vec<Value>| -> Vec<String> {
+        lines.iter().map(|line| line["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    let exported = ask(&["export"]);
+    assert_eq!((exported.code, kinds(exported.json())), (Some(0), vec!["node".to_owned(), "service".to_owned()]));
+    let file = home.path().join("export.jsonl");
+    let done = ask(&["export", "--output", file.to_str().unwrap()]);
+    assert!(done.code == Some(0) && done.out.is_empty() && done.err.contains("1 nodes and 1 services"), "{}", done.err);
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
+    relay.process.stop();
+}
+
+#[test]
+fn what_is_wrong_or_missing_is_named_and_has_its_exit_code() {
+    let home = tempfile::tempdir().unwrap();
+    let token = "0123456789abcdef0123456789abcdef";
+    let file = home.path().join("token");
+    fs::write(&file, token).unwrap();
+    let relay = Relay::start(&home.path().join("data"), &["--admin-token-file", file.to_str().unwrap()]);
+    let nobody = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    let at = ["--bootstrap", &relay.http];
+    for (arguments, code, words) in [
+        (&["list"][..], 1, "no nodes"),
+        (&["list", "--services", "--text", "nothing"], 1, "no services"),
+        (&["show", nobody], 1, "not registered"),
+        (&["show", "chess"], 1, "nobody who offers `chess`"),
+        (&["list", "--state", "sleepy"], 2, "--state: `sleepy`"),
+        (&["list", "--text", "x"], 2, "add --services"),
+        (&["list", "--services", "--state", "active"], 2, "leave --services out"),
+        (&["show", "Not A Name"], 2, "NAME-OR-PEER"),
+        (&["list", "--limit", "many"], 2, "--limit"),
+        (&["frobnicate"], 2, "frobnicate"),
+    ] {
+        let done = directory(&[arguments, if code == 2 { &[] } else { &at }].concat());
+        assert_eq!(done.code, Some(code), "{arguments:?}: {}", done.err);
+        assert!(done.err.contains(words), "{arguments:?}: {}", done.err);
+    }
+    let closed = directory(&["list", "--bootstrap", "127.0.0.1:1", "--bootstrap", "127.0.0.1:2"]);
+    assert_eq!(closed.code, Some(3), "{}", closed.err);
+    assert!(closed.err.contains("127.0.0.1:1") && closed.err.contains("127.0.0.1:2"), "{}", closed.err);
+    let second = directory(&["list", "--bootstrap", "127.0.0.1:1", "--bootstrap", &relay.http]);
+    assert_eq!(second.code, Some(1), "the second one answers: {}", second.err);
+    let elsewhere = directory(&["list", "--bootstrap", &relay.metrics]);
+    assert!(elsewhere.code == Some(1) && elsewhere.err.contains("the metrics stand at /metrics"), "{}", elsewhere.err);
+
+    let peer = &relay.peer;
+    let show = ["directory", "show", peer, "--bootstrap", &relay.http];
+    let mut command = openred(&show);
+    let done = run_command(command.env("OPENRED_ADMIN_TOKEN", "another token, not the relay's".replace(' ', "-")), b"");
+    assert!(done.code == Some(1) && done.err.contains("operator's token"), "{}", done.err);
+    let done = run(&[&show[..], &["--admin-token-file", file.to_str().unwrap()]].concat(), b"");
+    assert!(done.code == Some(1) && done.err.contains("not registered"), "{}", done.err);
+    relay.process.stop();
+}
+
+#[test]
+fn a_snapshot_moves_a_directory_and_replaces_none_unless_told() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (relay, mut provider, peer) = with_a_provider(&home.path().join("old"), &[]);
+    let snapshot = |arguments: &[&str]| directory(&[&["snapshot"], arguments].concat());
+    let (file, old, new) = (path("directory.snapshot"), path("old"), path("new"));
+
+    let taken = snapshot(&["take", &file, "--data", &old, "--json"]);
+    assert_eq!(taken.code, Some(0), "{}", taken.err);
+    assert!(taken.json()[0]["rows"].as_u64().unwrap() >= 2, "while its relay runs: {}", taken.out);
+    let running = snapshot(&["restore", &file, "--data", &old, "--replace"]);
+    assert!(running.code == Some(1) && running.err.contains("in use"), "{}", running.err);
+    provider.signal("KILL");
+    provider.code(PATIENCE);
+    relay.process.stop();
+
+    let nothing = snapshot(&["take", &file, "--data", &new]);
+    assert!(nothing.code == Some(1) && nothing.err.contains("holds no directory"), "{}", nothing.err);
+    let restored = snapshot(&["restore", &file, "--data", &new]);
+    assert_eq!(restored.code, Some(0), "{}", restored.err);
+    let again = snapshot(&["restore", &file, "--data", &new]);
+    assert!(again.code == Some(1) && again.err.contains("--replace"), "{}", again.err);
+    assert_eq!(snapshot(&["restore", &file, "--data", &new, "--replace"]).code, Some(0));
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, &text[..text.len() / 2]).unwrap();
+    let cut = snapshot(&["restore", &file, "--data", &new, "--replace"]);
+    assert!(cut.code == Some(1) && cut.err.contains("nothing was changed"), "{}", cut.err);
+    let leftovers: Vec<_> = fs::read_dir(&new).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!leftovers.iter().any(|name| name.to_string_lossy().ends_with("-wal")), "{leftovers:?}");
+
+    let relay = Relay::start(&home.path().join("new"), &[]);
+    let node = relay.get(&format!("/v1/nodes/{peer}"));
+    assert_eq!((node.status, node.json()["services"].as_u64()), (200, Some(1)));
+    relay.process.stop();
+}
