@@ -23,10 +23,10 @@ import { sha256 } from 'multiformats/hashes/sha2'
 const RELAYED = { runOnLimitedConnection: true }
 
 /**
- * @param {{ network?: string, listen?: string[], transports?: Function[], privateKey?: object, dht?: object }} [options]
- *   `transports`: beside WebSocket and the circuit relay; `dht`: further settings of kad-dht
+ * @param {{ network?: string, listen?: string[], transports?: Function[], privateKey?: object, pings?: boolean, dht?: object }} [options]
+ *   `transports`: beside WebSocket and the circuit relay; `pings`: whether it answers pings; `dht`: further settings of kad-dht
  */
-export async function createNode ({ network = 'main', listen = [], transports = [], privateKey, dht = {} } = {}) {
+export async function createNode ({ network = 'main', listen = [], transports = [], privateKey, pings = true, dht = {} } = {}) {
   return createLibp2p({
     privateKey: privateKey ?? await generateKeyPair('Ed25519'),
     addresses: { listen },
@@ -36,7 +36,7 @@ export async function createNode ({ network = 'main', listen = [], transports = 
     connectionGater: { denyDialMultiaddr: () => false },
     services: {
       identify: identify(),
-      ping: ping(),
+      ...(pings ? { ping: ping() } : {}),
       dht: kadDHT({
         protocol: `/openred/${network}/kad/1.0.0`,
         clientMode: true,
