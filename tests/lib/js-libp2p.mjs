@@ -27,7 +27,7 @@ const RELAYED = { runOnLimitedConnection: true }
  *   `transports`: beside WebSocket and the circuit relay; `pings`: whether it answers pings; `dht`: further settings of kad-dht
  */
 export async function createNode ({ network = 'main', listen = [], transports = [], privateKey, pings = true, dht = {} } = {}) {
-  return createLibp2p({
+  const node = await createLibp2p({
     privateKey: privateKey ?? await generateKeyPair('Ed25519'),
     addresses: { listen },
     transports: [webSockets(), circuitRelayTransport(), ...transports],
@@ -36,7 +36,7 @@ export async function createNode ({ network = 'main', listen = [], transports = 
     connectionGater: { denyDialMultiaddr: () => false },
     services: {
       identify: identify(),
-      ...(pings ? { ping: ping() } : {}),
+      ping: ping(),
       dht: kadDHT({
         protocol: `/openred/${network}/kad/1.0.0`,
         clientMode: true,
@@ -47,6 +47,9 @@ export async function createNode ({ network = 'main', listen = [], transports = 
       })
     }
   })
+  // kad-dht wants the service for what it asks others.
+  if (!pings) await node.unhandle('/ipfs/ping/1.0.0')
+  return node
 }
 
 /**
