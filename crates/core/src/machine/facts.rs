@@ -261,7 +261,7 @@ impl Machine {
     fn network_gone(&mut self) {
         self.offline = true;
         if self.is_ready() {
-            self.set_status(State::Offline, Some("the platform says that it has no network".to_owned()));
+            self.set_status(State::Offline, Some("this device has no network".to_owned()));
         }
     }
 
