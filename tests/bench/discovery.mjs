@@ -12,7 +12,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { createInterface } from 'node:readline'
 import { bench, figures, rounds } from '../lib/bench.mjs'
-import { jsLibp2pPages } from '../lib/bundle.mjs'
+import { jsPage } from '../lib/js-pages.mjs'
 
 const NODES = 200
 /** Operations in one turn, after which the other side has its turn. */
@@ -148,9 +148,7 @@ async function inPages (world, n) {
     return times
   }, { module: a.module, relays: [a.url], gone: ['http://127.0.0.1:1'], n })
 
-  const site = await world.site({ pages: await jsLibp2pPages() })
-  const theirs = await world.visit(site.url)
-  await theirs.waitForFunction(() => globalThis.js !== undefined)
+  const theirs = await jsPage(world)
   const others = await theirs.evaluate(async ({ address, names, n }) => {
     const times = { join: [], find: [] }
     let last

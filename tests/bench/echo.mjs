@@ -3,7 +3,8 @@
  * pages do the same over the same relay with a protocol of their own. What comes back is compared byte for byte.
  */
 import { bench, figures, rounds } from '../lib/bench.mjs'
-import { jsLibp2pPages } from '../lib/bundle.mjs'
+import { jsNodePage } from '../lib/js-pages.mjs'
+import { jsRoundTrips, roundTrips } from '../lib/round-trips.mjs'
 
 const BYTES = 16 * 1_048_576
 const MESSAGE = 32
@@ -47,30 +48,19 @@ await bench('echo', async (world) => {
 })
 
 async function ourPair (world, relay) {
-  const provider = await world.member([relay])
+  const join = { paths: 'relayed' }
+  const provider = await world.member([relay], { join })
   await provider.evaluate(async () => {
     node.handle('echo', (stream) => stream.readable.pipeTo(stream.writable))
     await node.provide({ name: 'echo' })
   })
-  const guest = await world.member([relay])
+  const guest = await world.member([relay], { join })
+  await guest.evaluate(() => { globalThis.open = (name) => node.open(name) })
   return {
-    roundTrips: () => guest.evaluate(async ({ count, size }) => {
-      const stream = await node.open('echo')
-      const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()]
-      const times = []
-      for (let i = 0; i < count; i++) {
-        const start = performance.now()
-        await writer.write(new Uint8Array(size).fill(i))
-        for (let got = 0; got < size;) got += (await reader.read()).value.length
-        times.push(performance.now() - start)
-      }
-      await writer.close()
-      await reader.cancel()
-      return times
-    }, { count: MESSAGES, size: MESSAGE }),
+    roundTrips: () => guest.evaluate(roundTrips, { count: MESSAGES, size: MESSAGE }),
     transfer: () => guest.evaluate(async (size) => {
       const sent = story.pattern(size)
-      const stream = await node.open('echo')
+      const stream = await open('echo')
       const writer = stream.writable.getWriter()
       const start = performance.now()
       const writing = (async () => {
@@ -89,14 +79,9 @@ async function ourPair (world, relay) {
 }
 
 async function theirPair (world, relay) {
-  const site = await world.site({ pages: await jsLibp2pPages() })
   const join = async (listen) => {
-    const page = await world.visit(site.url)
-    await page.waitForFunction(() => globalThis.js !== undefined)
-    await page.evaluate(async ({ address, listen }) => {
-      globalThis.node = await js.createNode({ listen })
-      await js.dialAndIdentify(node, address)
-    }, { address: relay.webSocket, listen })
+    const page = await jsNodePage(world, { transports: [], listen })
+    await page.evaluate((address) => js.dialAndIdentify(node, address).then(() => {}), relay.webSocket)
     return page
   }
   const provider = await join([`${relay.webSocket}/p2p-circuit`])
@@ -108,29 +93,18 @@ async function theirPair (world, relay) {
     return js.reservation(node)
   })
   const guest = await join([])
+  await guest.evaluate((address) => { globalThis.open = (protocol) => js.openStream(node, address, protocol) }, address)
   return {
-    roundTrips: () => guest.evaluate(async ({ address, count, size }) => {
-      const stream = await js.openStream(node, address, '/echo/1.0.0')
-      const chunks = stream[Symbol.asyncIterator]()
-      const times = []
-      for (let i = 0; i < count; i++) {
-        const start = performance.now()
-        stream.send(new Uint8Array(size).fill(i))
-        for (let got = 0; got < size;) got += (await chunks.next()).value.byteLength
-        times.push(performance.now() - start)
-      }
-      await stream.close()
-      return times
-    }, { address, count: MESSAGES, size: MESSAGE }),
-    transfer: () => guest.evaluate(async ({ address, size }) => {
+    roundTrips: () => guest.evaluate(jsRoundTrips, { count: MESSAGES, size: MESSAGE }),
+    transfer: () => guest.evaluate(async (size) => {
       const sent = story.pattern(size)
-      const stream = await js.openStream(node, address, '/echo/1.0.0')
+      const stream = await open('/echo/1.0.0')
       const start = performance.now()
       const writing = js.sendAll(stream, sent).then(() => stream.close())
       const received = await new js.StreamReader(stream).all()
       const ms = performance.now() - start
       await writing.catch(() => {})
       return { ms, intact: await story.sha256(received) === await story.sha256(sent) }
-    }, { address, size: BYTES })
+    }, BYTES)
   }
 }

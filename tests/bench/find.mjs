@@ -4,7 +4,7 @@
  * provider, its `get` to the first value. Every name is asked for once by each, so that no cache answers.
  */
 import { bench, figures, rounds } from '../lib/bench.mjs'
-import { jsLibp2pPages } from '../lib/bundle.mjs'
+import { jsPage } from '../lib/js-pages.mjs'
 
 const WARM_UP = 5
 
@@ -23,9 +23,7 @@ await bench('find', async (world) => {
   }, names.flat())
 
   const ours = await world.member([c])
-  const site = await world.site({ pages: await jsLibp2pPages() })
-  const theirs = await world.visit(site.url)
-  await theirs.waitForFunction(() => globalThis.js !== undefined)
+  const theirs = await jsPage(world)
   await theirs.evaluate(async (address) => {
     globalThis.node = await js.createNode({ dht: { initialQuerySelfInterval: 0 } })
     await js.dialAndIdentify(node, address)

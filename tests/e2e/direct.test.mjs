@@ -1,13 +1,11 @@
 /** Direct paths between pages: relayed first, then direct, and back when the direct one breaks; told truthfully. */
 import assert from 'node:assert/strict'
 import { NETWORK_ERRORS } from '../lib/browser.mjs'
-import { echoPair } from '../lib/echo.mjs'
+import { echoes, echoesWhole, echoPair } from '../lib/echo.mjs'
 import { remember } from '../lib/made.mjs'
+import { pathTo, reaches } from '../lib/paths.mjs'
 import { arrivesWhole, serveSlowly, writeUntilItWaits } from '../lib/slow.mjs'
 import { story } from '../lib/story.mjs'
-
-/** Two pages on one machine need a tenth of a second; a machine with two cores that also runs three relays gets this. */
-const DIRECT_MS = 10_000
 
 /** Runs in a page before its own scripts: a browser without WebRTC. */
 function switchOff () {
@@ -17,33 +15,6 @@ function switchOff () {
 /** Runs in a page before its own scripts: a browser that reaches none of the addresses it is told. */
 function hearNoCandidates () {
   RTCPeerConnection.prototype.addIceCandidate = async () => {}
-}
-
-/** Says `text` to the echo service: what comes back, and by which path. */
-async function echoes (page, text) {
-  return page.evaluate(async (text) => {
-    const stream = await node.open('echo')
-    const writer = stream.writable.getWriter()
-    await writer.write(new TextEncoder().encode(text))
-    await writer.close()
-    return { path: stream.path, text: new TextDecoder().decode(await story.readAll(stream.readable)) }
-  }, text)
-}
-
-/** How `page` reaches `peer`, as it says itself. */
-async function pathTo (page, peer) {
-  return page.evaluate((peer) => {
-    const found = node.peers().find(({ peerId }) => peerId === peer)
-    return found && { path: found.path, transport: found.transport }
-  }, peer)
-}
-
-/** Resolves once `page` says that it reaches `peer` by `path`. */
-async function reaches (page, peer, path, ms = DIRECT_MS) {
-  await page.waitForFunction(
-    ({ peer, path }) => node.peers().some((one) => one.peerId === peer && one.path === path), { peer, path },
-    { timeout: ms, polling: 20 }
-  )
 }
 
 story('relayed at once, direct soon, and the relayed stream goes on to its end', async (world) => {
@@ -85,16 +56,7 @@ story('a megabyte each way over the direct path, through half-closed streams', a
   const peer = await provider.evaluate(() => node.peerId)
   await echoes(guest, 'hello')
   await reaches(guest, peer, 'direct')
-  const echoed = await guest.evaluate(async () => {
-    const sent = story.pattern(1_048_576)
-    const stream = await node.open('echo')
-    const [received] = await Promise.all([
-      story.readAll(stream.readable),
-      new Blob([sent]).stream().pipeTo(stream.writable)
-    ])
-    return { same: await story.sha256(received) === await story.sha256(sent), path: stream.path }
-  })
-  assert.deepEqual(echoed, { same: true, path: 'direct' })
+  assert.deepEqual(await echoesWhole(guest, 1_048_576), { path: 'direct', whole: true })
 })
 
 story('on the direct path too, a reader who does not read makes the writer wait, and loses nothing', async (world) => {

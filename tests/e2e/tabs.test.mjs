@@ -1,5 +1,6 @@
 /** Several tabs of one visitor: one runs the node, all are the same peer, and any of them may go. */
 import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
 import { story } from '../lib/story.mjs'
 import { crash, freeze, hide, standStill, thaw } from '../lib/life.mjs'
 import { eventually, within } from '../lib/wait.mjs'
@@ -9,9 +10,24 @@ const RETURN_MS = 3_000
 
 const PERSISTENT = { identity: 'persistent' }
 
+/** Longer than anything takes here. */
+const LATE_MS = 10_000
+
+/**
+ * Runs in a page before its own scripts: its timers are late while it is hidden. Browsers hold them back by up to a minute, but not
+ * under test.
+ */
+function lateTimers () {
+  const LATE_MS = 10_000
+  for (const name of ['setTimeout', 'setInterval']) {
+    const native = globalThis[name]
+    globalThis[name] = (action, ms = 0, ...rest) => native.call(globalThis, action, document.hidden ? ms + LATE_MS : ms, ...rest)
+  }
+}
+
 /** A tab of `context` that has joined. What happens to its node is kept in `states` and `roles`. */
-async function tab (world, relays, context) {
-  const page = await world.blankPage({ context })
+async function tab (world, relays, context, init) {
+  const page = await world.blankPage({ context, init })
   await page.evaluate(async ({ module, relays, options }) => {
     const { OpenRed } = await import(module)
     Object.assign(globalThis, { OpenRed, states: [], roles: [], warnings: [] })
@@ -86,6 +102,29 @@ story('five tabs are one peer with one connection, and each of them finds, offer
     return story.sha256(await story.readAll(stream.readable))
   })
   assert.equal(back, echoed, 'two megabytes there and back through two tabs')
+})
+
+story('a hidden tab that leads, and whose timers are late, keeps no other tab waiting', async (world) => {
+  const [a, b, c] = await world.threeRelays()
+  const context = await world.profile()
+  const [first, second] = [await tab(world, [c], context, lateTimers), await tab(world, [c], context, lateTimers)]
+  assert.deepEqual(await Promise.all([first, second].map(role)), ['leading', 'following'])
+  const stranger = await world.member([c])
+  await serves(stranger, 'lighthouse', 'light')
+  assert.equal(await asks(second, 'lighthouse'), 'light')
+
+  await hide(first, second)
+  // Timers that began while it was seen have gone off by then.
+  await pause(4_000)
+  // Whoever asks them has to give them up by the clock.
+  a.freeze()
+  b.freeze()
+  const { value, ms } = await second.evaluate(() => story.outcome(() => node.find('lighthouse', { maxAge: 0 })))
+  assert.equal(value?.records.length, 1)
+  console.log(`found after ${ms.toFixed(0)} ms`)
+  assert.ok(ms < LATE_MS / 4, `it took ${ms.toFixed(0)} ms`)
+  assert.equal(await asks(second, 'lighthouse'), 'light')
+  assert.equal(await role(first), 'leading', 'streams through it live')
 })
 
 for (const [how, end, prepare] of [

@@ -1,18 +1,15 @@
 /** js-libp2p in Chromium, over WebSocket and over WebRTC-direct: joins a relay and finds what our pages announced. */
 import assert from 'node:assert/strict'
-import { jsLibp2pPages } from '../lib/bundle.mjs'
+import { jsNodePage, jsPage } from '../lib/js-pages.mjs'
 import { story } from '../lib/story.mjs'
 
 /** The issue: identified without delay. */
 const IDENTIFY_MS = 1_000
 
 /** A page with js-libp2p that has dialled `address`. */
-async function jsPage (world, address) {
-  const site = await world.site({ pages: await jsLibp2pPages() })
-  const page = await world.visit(site.url)
-  await page.waitForFunction(() => globalThis.js !== undefined)
+async function dialled (world, address) {
+  const page = await jsNodePage(world, { transports: ['webRTCDirect'] })
   const joined = await page.evaluate(async (address) => {
-    globalThis.node = await js.createNode({ transports: [js.webRTCDirect()] })
     const { dialMs, identifyMs, protocols } = await js.dialAndIdentify(node, address)
     return { dialMs, identifyMs, protocols, transport: node.getConnections()[0].remoteAddr.toString() }
   }, address)
@@ -28,7 +25,7 @@ for (const transport of ['ws', 'webrtc-direct']) {
       await node.provide({ name: 'library' })
       return node.peerId
     })
-    const { page, joined } = await jsPage(world, transport === 'ws' ? c.webSocket : c.address('webrtc-direct'))
+    const { page, joined } = await dialled(world, transport === 'ws' ? c.webSocket : c.address('webrtc-direct'))
     console.log(`${transport}: dial ${joined.dialMs.toFixed(0)} ms, identify ${joined.identifyMs.toFixed(0)} ms`)
     assert.ok(joined.transport.includes(`/${transport}`))
     assert.ok(joined.protocols.includes('/openred/main/kad/1.0.0'))
@@ -58,9 +55,7 @@ story('a certificate hash that does not match is refused', async (world) => {
   const certhash = (address) => /\/certhash\/([^/]+)/.exec(address)[1]
   const address = relay.address('webrtc-direct')
   const wrong = address.replace(certhash(address), certhash(other.address('webrtc-direct')))
-  const site = await world.site({ pages: await jsLibp2pPages() })
-  const page = await world.visit(site.url)
-  await page.waitForFunction(() => globalThis.js !== undefined)
+  const page = await jsPage(world)
   const outcome = await page.evaluate((wrong) => story.outcome(async () => {
     const node = await js.createNode({ transports: [js.webRTCDirect()] })
     await js.dialAndIdentify(node, wrong, AbortSignal.timeout(8_000))

@@ -3,7 +3,8 @@
  * `roundTrips(count, size)` (ms each) and `send(bytes)` (ms until the other side has said that it has them all), and its
  * pages as `sender` and `receiver`.
  */
-import { jsHost } from './pairs.mjs'
+import { jsHost } from './js-pages.mjs'
+import { jsRoundTrips, roundTrips } from './round-trips.mjs'
 
 /** How long a pair may take to be direct. */
 const DIRECT_MS = 15_000
@@ -49,20 +50,7 @@ export async function directPair (world, relay) {
   return {
     sender,
     receiver,
-    roundTrips: (count, size) => sender.evaluate(async ({ count, size }) => {
-      const stream = await open('echo')
-      const [writer, reader] = [stream.writable.getWriter(), stream.readable.getReader()]
-      const times = []
-      for (let i = 0; i < count; i++) {
-        const start = performance.now()
-        await writer.write(new Uint8Array(size).fill(i))
-        for (let got = 0; got < size;) got += (await reader.read()).value.length
-        times.push(performance.now() - start)
-      }
-      await writer.close()
-      await reader.cancel()
-      return times
-    }, { count, size }),
+    roundTrips: (count, size) => sender.evaluate(roundTrips, { count, size }),
     send: (bytes) => sender.evaluate(async ({ bytes, chunk }) => {
       const stream = await open('count')
       const writer = stream.writable.getWriter()
@@ -105,19 +93,7 @@ export async function jsDirectPair (world, relay) {
   return {
     sender,
     receiver,
-    roundTrips: (count, size) => sender.evaluate(async ({ count, size }) => {
-      const stream = await open('/echo/1.0.0')
-      const parts = stream[Symbol.asyncIterator]()
-      const times = []
-      for (let i = 0; i < count; i++) {
-        const start = performance.now()
-        stream.send(new Uint8Array(size).fill(i))
-        for (let got = 0; got < size;) got += (await parts.next()).value.byteLength
-        times.push(performance.now() - start)
-      }
-      await stream.close()
-      return times
-    }, { count, size }),
+    roundTrips: (count, size) => sender.evaluate(jsRoundTrips, { count, size }),
     send: (bytes) => sender.evaluate(async ({ bytes, chunk }) => {
       const stream = await open('/count/1.0.0')
       const part = new Uint8Array(chunk)

@@ -23,11 +23,11 @@ import { sha256 } from 'multiformats/hashes/sha2'
 const RELAYED = { runOnLimitedConnection: true }
 
 /**
- * @param {{ network?: string, listen?: string[], transports?: Function[], privateKey?: object, dht?: object }} [options]
- *   `transports`: beside WebSocket and the circuit relay; `dht`: further settings of kad-dht
+ * @param {{ network?: string, listen?: string[], transports?: Function[], privateKey?: object, pings?: boolean, dht?: object }} [options]
+ *   `transports`: beside WebSocket and the circuit relay; `pings`: whether it answers pings; `dht`: further settings of kad-dht
  */
-export async function createNode ({ network = 'main', listen = [], transports = [], privateKey, dht = {} } = {}) {
-  return createLibp2p({
+export async function createNode ({ network = 'main', listen = [], transports = [], privateKey, pings = true, dht = {} } = {}) {
+  const node = await createLibp2p({
     privateKey: privateKey ?? await generateKeyPair('Ed25519'),
     addresses: { listen },
     transports: [webSockets(), circuitRelayTransport(), ...transports],
@@ -47,6 +47,9 @@ export async function createNode ({ network = 'main', listen = [], transports = 
       })
     }
   })
+  // kad-dht wants the service for what it asks others.
+  if (!pings) await node.unhandle('/ipfs/ping/1.0.0')
+  return node
 }
 
 /**

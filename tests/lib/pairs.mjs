@@ -2,7 +2,7 @@
  * Two pages that meet through one relay, each running OpenRed or js-libp2p: the guest joins anew for every meeting, opens an
  * echo of the host over the relay, and waits for a direct path.
  */
-import { jsLibp2pPages } from './bundle.mjs'
+import { jsHost, jsPage } from './js-pages.mjs'
 
 /** The kinds of pairs: who asks, and who is asked. */
 export const PAIRS = {
@@ -49,26 +49,6 @@ export class Pair {
   async part () {
     await Promise.all(this.#pages.map((page) => page.end()))
   }
-}
-
-/** A page that has js-libp2p, as `js`. */
-export async function jsPage (world, options) {
-  world.jsSite ??= await world.site({ pages: await jsLibp2pPages() })
-  const page = await world.visit(world.jsSite.url, options)
-  await page.waitForFunction(() => globalThis.js !== undefined)
-  return page
-}
-
-/** A page in which js-libp2p has joined, with a place at the relay; it makes no use of anybody's STUN. */
-export async function jsHost (world, relay, options) {
-  const page = await jsPage(world, options)
-  await page.evaluate(async (relay) => {
-    globalThis.identity = await js.newIdentity()
-    const transports = [js.webRTC({ rtcConfiguration: { iceServers: [] } })]
-    globalThis.node = await js.createNode({ privateKey: identity.key, transports, listen: ['/webrtc', `${relay}/p2p-circuit`] })
-    globalThis.circuit = await js.reservation(node)
-  }, relay.webSocket)
-  return page
 }
 
 const openPage = {

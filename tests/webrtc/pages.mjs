@@ -1,6 +1,6 @@
 /** Pages for the WebRTC stories: one that runs the rig, and one that runs js-libp2p. */
 import { join } from 'node:path'
-import { jsLibp2pPages } from '../lib/bundle.mjs'
+import { jsNodePage } from '../lib/js-pages.mjs'
 import { remember } from '../lib/made.mjs'
 import { target } from '../lib/workspace.mjs'
 
@@ -40,20 +40,10 @@ export async function listen (page, relay) {
   return { address: circuit.replace('/p2p-circuit/', '/p2p-circuit/webrtc/'), circuit, peer }
 }
 
-/**
- * A page with js-libp2p in it that makes no use of STUN: `node`, and everything else as `js`. With `byHand` it leaves
- * signalling to the story.
- */
+/** A page with js-libp2p in it. With `byHand` it leaves signalling to the story. */
 export async function jsPage (world, { listen = [], byHand = false } = {}) {
-  world.jsSite ??= await world.site({ pages: await jsLibp2pPages() })
-  const page = await world.visit(world.jsSite.url, { init: remember })
-  await page.waitForFunction(() => globalThis.js !== undefined)
-  await page.evaluate(async ({ listen, byHand }) => {
-    const transports = [js.webRTCDirect()]
-    if (!byHand) transports.push(js.webRTC({ rtcConfiguration: { iceServers: [] } }))
-    globalThis.node = await js.createNode({ transports, listen })
-  }, { listen, byHand })
-  return page
+  const transports = byHand ? ['webRTCDirect'] : ['webRTCDirect', 'webRTC']
+  return jsNodePage(world, { transports, listen }, { init: remember })
 }
 
 /** Resolves once the rig of `page` has noted something that contains `text`. Gives the note. */

@@ -63,6 +63,8 @@ export interface RawNode {
   networkChanged(): Promise<void>
   /** The browser has no network; the node is offline until `wake`. */
   networkGone(): Promise<void>
+  /** Does what is due by the clock: timers of a hidden page are late. */
+  tick(): void
   cancel(op: number): void
   /** Takes all offers back and stops. */
   close(): Promise<void>

@@ -7,10 +7,8 @@
 
 import { OpenRedError } from './errors.js'
 import { aborted } from './failures.js'
+import { EventQueue } from './queue.js'
 import type { NodeEvent } from './types.js'
-
-/** A guess: some seconds of a lively node. Each waiting event costs about 200 bytes. */
-export const DEFAULT_BUFFER = 256
 
 export class EventHub {
   readonly #readers = new Set<EventReader>()
@@ -49,27 +47,18 @@ export class EventHub {
   }
 }
 
-interface Waiter {
-  resolve(result: IteratorResult<NodeEvent>): void
-  reject(error: OpenRedError): void
-}
-
 class EventReader implements AsyncIterableIterator<NodeEvent> {
-  readonly #buffer: number
+  readonly #queue: EventQueue
   readonly #leave: () => void
-  #events: NodeEvent[] = []
-  #missed = 0
-  #waiters: Waiter[] = []
-  #ended = false
+  /** Why nothing comes after what waits. */
   #error: OpenRedError | undefined
 
   constructor(buffer: number, signal: AbortSignal | undefined, leave: () => void) {
-    this.#buffer = buffer
+    this.#queue = new EventQueue(buffer)
     const onAbort = (): void => {
       leave()
-      this.#events = []
-      this.#missed = 0
-      this.end(aborted(signal!))
+      this.#error = aborted(signal!)
+      this.#queue.clear()
     }
     this.#leave = () => {
       signal?.removeEventListener('abort', onAbort)
@@ -79,48 +68,26 @@ class EventReader implements AsyncIterableIterator<NodeEvent> {
   }
 
   push(event: NodeEvent): void {
-    const waiter = this.#waiters.shift()
-    if (waiter) {
-      waiter.resolve({ done: false, value: event })
-      return
-    }
-    if (this.#events.length >= this.#buffer) {
-      this.#events.shift()
-      this.#missed += 1
-    }
-    this.#events.push(event)
+    this.#queue.put(event)
   }
 
   end(error?: OpenRedError): void {
-    if (this.#ended) return
-    this.#ended = true
     this.#error = error
-    for (const waiter of this.#waiters.splice(0)) {
-      if (error) waiter.reject(error)
-      else waiter.resolve({ done: true, value: undefined })
-    }
+    this.#queue.end()
   }
 
-  next(): Promise<IteratorResult<NodeEvent>> {
-    if (this.#missed > 0) {
-      const missed = this.#missed
-      this.#missed = 0
-      return Promise.resolve({ done: false, value: { type: 'lagged', missed } })
-    }
-    const event = this.#events.shift()
-    if (event) return Promise.resolve({ done: false, value: event })
-    if (this.#error) return Promise.reject(this.#error)
-    if (this.#ended) return Promise.resolve({ done: true, value: undefined })
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }))
+  async next(): Promise<IteratorResult<NodeEvent>> {
+    const value = await this.#queue.next()
+    if (value) return { done: false, value }
+    if (this.#error) throw this.#error
+    return { done: true, value: undefined }
   }
 
-  return(): Promise<IteratorResult<NodeEvent>> {
+  async return(): Promise<IteratorResult<NodeEvent>> {
     this.#leave()
-    this.#events = []
-    this.#missed = 0
     this.#error = undefined
-    this.end()
-    return Promise.resolve({ done: true, value: undefined })
+    this.#queue.clear()
+    return { done: true, value: undefined }
   }
 
   [Symbol.asyncIterator](): this {

@@ -26,6 +26,11 @@ export interface Life {
   vanish(): void
 }
 
+/** Whether somebody may be looking. */
+export function isSeen(): boolean {
+  return typeof document === 'undefined' || document.visibilityState === 'visible'
+}
+
 /** Where there is a page, tells `life` until the returned function is called. */
 export function watchPage(life: Life): () => void {
   if (typeof document === 'undefined') return () => {}
@@ -35,12 +40,12 @@ export function watchPage(life: Life): () => void {
   let unwatch = (): void => {}
   const seen = (): void => {
     unwatch()
-    unwatch = document.visibilityState === 'visible' ? watchClock(() => life.wake()) : () => {}
+    unwatch = isSeen() ? watchClock(() => life.wake()) : () => {}
   }
   seen()
   on(document, 'visibilitychange', () => {
     seen()
-    if (document.visibilityState === 'visible') life.wake()
+    if (isSeen()) life.wake()
   })
   on(document, 'freeze', () => life.freeze())
   on(document, 'resume', () => {

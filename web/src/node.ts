@@ -196,8 +196,9 @@ export class OpenRed {
       withdraw: async (options = {}) => {
         const signal = signalOf(options)
         if (this.#calls.ended) throw this.#calls.ended
-        withdrawn ??= inTurn(signal, (op) => this.#raw.withdraw(op, id))
-        return withdrawn
+        // Whoever waits no more has said it all the same.
+        const ending = (withdrawn ??= inTurn(undefined, (op) => this.#raw.withdraw(op, id)))
+        return this.#calls.run(() => ending, { signal })
       },
     }
   }

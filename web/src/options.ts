@@ -7,9 +7,9 @@
 
 import type { RawOffer, RawTarget } from './binding.js'
 import { OpenRedError } from './errors.js'
+import { MAX_WAITING_EVENTS } from './queue.js'
 import { bareRecord } from './records.js'
 import type { EventsOptions, FindOptions, JoinOptions, Offer, OfferPatch, OpenOptions, Target } from './types.js'
-import { DEFAULT_BUFFER } from './events.js'
 
 /** From the npm contract. */
 export const DEFAULT_TIMEOUT_MS = 10_000
@@ -114,7 +114,7 @@ export function checkOpen(options: OpenOptions): number {
 
 export function checkEvents(options: EventsOptions): number {
   known('events', options, ['buffer', 'signal'])
-  return options.buffer === undefined ? DEFAULT_BUFFER : whole('buffer', options.buffer)
+  return options.buffer === undefined ? MAX_WAITING_EVENTS : whole('buffer', options.buffer)
 }
 
 export function checkSignal(signal: unknown): AbortSignal | undefined {

@@ -13,7 +13,7 @@ export class EventQueue {
   readonly #most: number
   #events: NodeEvent[] = []
   #missed = 0
-  #waiter: ((event: NodeEvent | undefined) => void) | undefined
+  readonly #waiting: ((event: NodeEvent | undefined) => void)[] = []
   #ended = false
 
   constructor(most = MAX_WAITING_EVENTS) {
@@ -22,11 +22,8 @@ export class EventQueue {
 
   put(event: NodeEvent): void {
     if (this.#ended) return
-    if (this.#waiter) {
-      this.#waiter(event)
-      this.#waiter = undefined
-      return
-    }
+    const waiting = this.#waiting.shift()
+    if (waiting) return waiting(event)
     if (this.#events.length >= this.#most) {
       this.#events.shift()
       this.#missed += 1
@@ -34,20 +31,24 @@ export class EventQueue {
     this.#events.push(event)
   }
 
-  /** The next event; undefined once the queue has ended and is empty. One call at a time. */
+  /** The next event; undefined once the queue has ended and is empty. */
   next(): Promise<NodeEvent | undefined> {
     const event = this.#take()
     if (event || this.#ended) return Promise.resolve(event)
-    return new Promise((resolve) => {
-      this.#waiter = resolve
-    })
+    return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   /** Nothing comes any more; what waits can still be taken. */
   end(): void {
     this.#ended = true
-    this.#waiter?.(undefined)
-    this.#waiter = undefined
+    for (const waiting of this.#waiting.splice(0)) waiting(undefined)
+  }
+
+  /** Nothing comes any more, and what waits is dropped. */
+  clear(): void {
+    this.#events = []
+    this.#missed = 0
+    this.end()
   }
 
   #take(): NodeEvent | undefined {

@@ -92,7 +92,10 @@ class Tab {
       onEvent?.(event)
     }
     globalThis.indexedDB = this.origin.indexedDB
-    this.node = new OpenRed(await joinTab({ relays: ['relay.test:443'], wasm, identity: 'persistent', ...options, onEvent: heard }, this.platform))
+    const joined = await joinTab({ relays: ['relay.test:443'], wasm, identity: 'persistent', ...options, onEvent: heard }, this.platform)
+    /** What the package's own parts see of the node. */
+    this.raw = joined.raw
+    this.node = new OpenRed(joined)
     return this.node
   }
 

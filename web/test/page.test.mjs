@@ -97,6 +97,10 @@ test('a conversation says why it is relayed, and moves to a direct path without 
     assert.deepEqual(words, ['one', 'two', 'three', 'four', 'five'])
   }
   assert.deepEqual([room.members, hosted.guests.length], [2, 1])
+  const notes = () => hosted.lines.filter(({ kind }) => kind === 'note').map(({ text }) => text.split(' ').slice(1).join(' '))
+  assert.deepEqual(notes(), ['room is open. Whoever finds its name can come in.', 'came in, relayed.', 'is connected directly from here on.'])
   await room.leave()
+  await turns()
+  assert.equal(notes().at(-1), 'left.')
   await Promise.all([host.close(), guest.close()])
 })

@@ -695,3 +695,80 @@ test('a call that the leading tab does not answer ends in time', async () => {
   }
   await end(first, second)
 })
+
+test('a tab that is seen and waits lends the leading tab its clock', async (t) => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  const [node] = running()
+  const ticks = async (ms) => {
+    const before = node.ticked ?? 0
+    await pass(ms)
+    return (node.ticked ?? 0) - before
+  }
+  assert.equal(await ticks(1_000), 0, 'nobody waits for anything')
+  const controller = new AbortController()
+  const finding = fails(() => second.node.find('never', { signal: controller.signal }), 'ABORTED')
+  assert.ok(await ticks(1_000) >= 10)
+  t.after(() => { delete globalThis.document })
+  globalThis.document = { visibilityState: 'hidden' }
+  assert.equal(await ticks(1_000), 0, 'nobody sees it')
+  globalThis.document.visibilityState = 'visible'
+  assert.ok(await ticks(1_000) >= 10)
+  controller.abort()
+  await finding
+  await turns()
+  assert.equal(await ticks(1_000), 0, 'it waits no more')
+  delete globalThis.document
+  await end(first, second)
+})
+
+test('whoever waits no more for a withdrawal has withdrawn all the same', async () => {
+  const origin = new Origin()
+  const tabs = [await origin.open(), await origin.open()]
+  const other = await join()
+  const [node] = running()
+  const { update } = node
+  for (const { node: mine } of tabs) {
+    const cake = await mine.provide({ name: 'cake' })
+    let goOn
+    const held = new Promise((resolve) => { goOn = resolve })
+    node.update = (...parts) => held.then(() => update.apply(node, parts))
+    const changing = cake.update({ type: 'sweet' })
+    await turns()
+    const controller = new AbortController()
+    const ending = fails(() => cake.withdraw({ signal: controller.signal }), 'ABORTED')
+    controller.abort()
+    await ending
+    goOn()
+    node.update = update
+    await Promise.all([changing, cake.withdraw()])
+    assert.deepEqual((await other.find('cake')).records, [])
+  }
+  await other.close()
+  await end(...tabs)
+})
+
+test('a withdrawal that is given up while another tab changes the same name goes on', async () => {
+  const origin = new Origin()
+  const [first, second] = [await origin.open(), await origin.open()]
+  const other = await join()
+  const [node] = running()
+  const { update } = node
+  const mine = await first.raw.provide(1, { name: 'cake' })
+  const theirs = await second.node.provide({ name: 'cake' })
+  let goOn
+  const held = new Promise((resolve) => { goOn = resolve })
+  node.update = (...parts) => held.then(() => update.apply(node, parts))
+  const changing = theirs.withdraw()
+  await turns()
+  const ending = first.raw.withdraw(2, mine).catch(({ code }) => code)
+  await turns()
+  first.raw.cancel(2)
+  assert.equal(await ending, 'ABORTED')
+  goOn()
+  await changing
+  await turns()
+  assert.deepEqual((await other.find('cake')).records, [])
+  await other.close()
+  await end(first, second)
+})

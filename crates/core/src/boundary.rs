@@ -100,6 +100,15 @@ pub enum Input {
         /// How long it took.
         rtt: Duration,
     },
+    /// A peer has said that it answers no pings.
+    PingRefused {
+        /// Who said so.
+        peer: PeerId,
+        /// On which connection.
+        connection: ConnectionId,
+        /// How long it took.
+        rtt: Duration,
+    },
     /// A ping was not answered in time.
     PingFailed {
         /// Who was silent.
@@ -313,7 +322,8 @@ pub enum Output {
         /// Which connection.
         connection: ConnectionId,
     },
-    /// Ping a connection at once, beside the pings that the shell sends by itself; [`Input::Ponged`] follows if it lives.
+    /// Ping a connection at once, beside the pings that the shell sends by itself; [`Input::Ponged`] or [`Input::PingRefused`]
+    /// follows if it lives.
     Ping {
         /// The remote.
         peer: PeerId,

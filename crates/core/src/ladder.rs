@@ -108,7 +108,7 @@ impl Ladder {
         }
     }
 
-    /// The first ping has come back on a link.
+    /// The first ping has come back on a link, or the word that none will.
     pub(crate) fn proven(&mut self, cx: &Context<'_>, link: &Link, rtt: Duration) {
         if let (true, Some(climb)) = (is_signalled(&link.address), self.climbs.get_mut(&link.peer)) {
             climb.proven(rtt);

@@ -48,6 +48,10 @@ pub(crate) struct Link {
     heard: Option<Now>,
     /// When the next ping must have come back; none before the first has, since not every peer answers pings.
     due: Option<Duration>,
+    /// Whether the peer has said on it that it answers no pings: it lives, and its silence says nothing.
+    pingless: bool,
+    /// By when a ping out of turn is to be answered.
+    asked: Option<Duration>,
     /// What the last ping took.
     pub(crate) rtt: Option<Duration>,
 }
@@ -136,19 +140,21 @@ impl Link {
             silent: false,
             heard: None,
             due: None,
+            pingless: false,
+            asked: None,
             rtt: None,
         }
     }
 
-    /// Whether a ping has come back on it.
+    /// Whether a ping has come back on it, or a word that none will.
     pub(crate) fn is_proven(&self) -> bool {
-        self.due.is_some()
+        self.due.is_some() || self.pingless
     }
 
     /// Whether new streams take it: less is better. A direct path that was agreed on through a relay must have proven itself.
     pub(crate) fn rank(&self) -> (bool, bool, u8) {
         let rank = match self.path {
-            Path::Direct if self.due.is_none() && is_signalled(&self.address) => 2,
+            Path::Direct if !self.is_proven() && is_signalled(&self.address) => 2,
             Path::Direct => 0,
             Path::Relayed => 1,
         };
@@ -230,9 +236,15 @@ impl Links {
     }
 
     /// A ping came back, and the next must within `silence`; true if it is the first on this link.
+    ///
+    /// A ping out of turn costs the regular one its turn: rust-libp2p answers on one stream at a time and resets the other, of
+    /// which its pinger says nothing and waits for another interval. The next answer may so be two intervals away, which timers
+    /// of hidden pages make a second longer each; at a client this is all of `silence`, so an eighth is added to it.
     pub(crate) fn ponged(&mut self, connection: ConnectionId, rtt: Duration, now: Now, silence: Duration) -> bool {
         let Some(link) = self.links.get_mut(&connection) else { return false };
-        let (first, due) = (link.due.is_none(), now.elapsed + silence);
+        let out_of_turn = link.asked.is_some_and(|asked| now.elapsed < asked + silence);
+        let patience = if out_of_turn { silence + silence / 8 } else { silence };
+        let (first, due) = (!link.is_proven(), now.elapsed + patience);
         link.silent = false;
         (link.heard, link.due, link.rtt) = (Some(now), Some(due), Some(rtt));
         self.due.get_or_insert(due);
@@ -240,6 +252,25 @@ impl Links {
         Estimate::learn(&mut peer.pings, rtt);
         peer.rtt = peer.pings.map(|pings| pings.smoothed);
         first
+    }
+
+    /// A link is pinged out of turn, and answers by `until` if it lives.
+    pub(crate) fn asked(&mut self, connection: ConnectionId, until: Duration) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.asked = Some(until);
+        }
+    }
+
+    /// Whether a ping out of turn is under way on a link.
+    pub(crate) fn is_asked(&self, connection: ConnectionId, elapsed: Duration) -> bool {
+        self.links.get(&connection).and_then(|link| link.asked).is_some_and(|asked| asked > elapsed)
+    }
+
+    /// The peer answers no pings, which it said after `rtt`; true if nothing was known of it on this link before.
+    pub(crate) fn ping_refused(&mut self, connection: ConnectionId, rtt: Duration) -> bool {
+        let Some(link) = self.links.get_mut(&connection).filter(|link| !link.is_proven()) else { return false };
+        (link.pingless, link.rtt) = (true, Some(rtt));
+        true
     }
 
     /// Links whose pings came back once and have not in time.
@@ -266,7 +297,7 @@ impl Links {
             if link.was_heard_within(trusted, now) || under_way.is_some_and(|until| link.due <= Some(until)) {
                 continue;
             }
-            link.due = Some(until);
+            (link.due, link.asked) = (Some(until), Some(until));
             doubted.push((link.peer, *id));
         }
         self.doubted_until = until;
@@ -293,6 +324,7 @@ impl Links {
         let mut doubted = Vec::new();
         for (id, link) in self.links.iter_mut().filter(earlier) {
             link.due = link.due.map(|due| due.min(until));
+            link.asked = Some(until);
             doubted.push(*id);
         }
         if !doubted.is_empty() {

@@ -24,7 +24,9 @@ pub(crate) struct Behaviour {
 }
 
 /// How often a client pings, and how long one ping may take. libp2p keeps the first failure to itself, so the core does not
-/// wait for failures: it counts the time since the last answer (`Config::link_silence`), which must exceed the interval.
+/// wait for failures: it counts the time since the last answer (`Config::link_silence`). That must exceed twice the interval,
+/// since a ping out of turn, which the core may want, costs a regular one its turn: the next answer is 6 s away then, and 8 s in
+/// a hidden page, whose timers are up to a second late each; the core gives it 9 s. At relays it is 14 s of 22.
 const CLIENT_PING: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(5));
 
 /// The same for relays, which have many links and are pinged by everybody on them anyway.
@@ -86,5 +88,24 @@ impl Protocols {
     pub(crate) fn new(network: &NetworkName) -> Self {
         let protocol = |id| StreamProtocol::try_from_owned(id).expect("our protocol ids begin with a slash");
         Self { kad: protocol(network.kad_protocol()), stream: protocol(network.stream_protocol()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openred_core::{Config, Role};
+
+    use super::*;
+
+    /// What a timer of a hidden page is late at most, while the browser does not think that nothing happens there.
+    const LATE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_living_link_may_miss_a_turn_after_a_ping_out_of_turn() {
+        for (role, (interval, _)) in [(Role::Client, CLIENT_PING), (Role::Relay, RELAY_PING)] {
+            let silence = Config::new(NetworkName::default(), role, Vec::new()).link_silence;
+            assert!(2 * interval < silence, "{role:?}");
+            assert!(2 * (interval + LATE) < silence + silence / 8, "{role:?}, hidden");
+        }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Wake,
     /// The network is another one.
     NetworkChanged,
+    /// Do what is due: timers may be late.
+    Tick,
     /// Stop without a word to anybody.
     Abandon,
     /// The platform has no network.

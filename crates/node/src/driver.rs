@@ -435,11 +435,15 @@ impl Driver {
 
     fn exchanged(&mut self, report: Exchanged) {
         let input = match report {
-            Exchanged::Ping { connection, rtt } => {
+            Exchanged::Ping { connection, took: rtt, result } => {
                 self.books.pings.remove(&connection);
-                let known = self.books.connections.get(&connection);
-                let Some((known, rtt)) = known.zip(rtt) else { return };
-                Input::Ponged { peer: known.peer, connection, rtt }
+                let Some(peer) = self.books.connections.get(&connection).map(|known| known.peer) else { return };
+                match result {
+                    Ok(()) => Input::Ponged { peer, connection, rtt },
+                    Err(error) if translate::is_refusal(&error) => Input::PingRefused { peer, connection, rtt },
+                    // Its silence says enough.
+                    Err(_) => return,
+                }
             }
             Exchanged::Request { request, result } => {
                 self.books.requests.remove(&request);
@@ -502,6 +506,7 @@ impl Driver {
             Command::NetworkChanged => self.parts.shared.lock().machine.network_changed(now()),
             Command::Abandon => self.closed = true,
             Command::NetworkGone => self.parts.shared.tell(Input::NetworkGone),
+            Command::Tick => self.parts.shared.lock().machine.handle_timeout(now()),
         }
     }
 

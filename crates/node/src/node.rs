@@ -339,6 +339,12 @@ impl Node {
         self.0.operator.send(Command::NetworkGone).await
     }
 
+    /// Does what is due by the clock. Nobody has to call it: the node has a timer, but a browser holds those of a hidden page
+    /// back for up to a minute, and whoever else has one that is on time can lend it.
+    pub fn tick(&self) {
+        self.0.operator.send_now(Command::Tick);
+    }
+
     /// Takes all offers back, as far as that can be told within a second, and stops the node for all its handles.
     pub async fn close(self) {
         // A node that is closed already stays closed.

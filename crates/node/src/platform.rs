@@ -7,6 +7,9 @@
 mod browser;
 #[cfg(not(target_family = "wasm"))]
 mod native;
+/// Of the browser's side, and built natively for its test.
+#[cfg(any(target_family = "wasm", test))]
+mod reasons;
 
 #[cfg(target_family = "wasm")]
 use browser as current;

@@ -52,7 +52,7 @@ pub(crate) fn of_input(input: &Input) -> u64 {
         Input::DialFailed { dial, .. } => (3, dial.0),
         Input::Identified { addresses, .. } => (4, addresses.len() as u64),
         Input::Ponged { connection, rtt, .. } => (5, connection.0 ^ u64::from(rtt.subsec_nanos()) << 32),
-        Input::PingFailed { connection, .. } => (6, connection.0),
+        Input::PingFailed { connection, .. } | Input::PingRefused { connection, .. } => (6, connection.0),
         Input::Answered { request, message } => (7, request.0 ^ (message.len() as u64) << 40),
         Input::Sent { request } => (8, request.0),
         Input::RequestFailed { request, .. } => (9, request.0),

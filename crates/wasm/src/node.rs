@@ -232,6 +232,11 @@ impl RawNode {
         self.node.network_gone().await.map_err(|error| rejection(&error))
     }
 
+    /// Does what is due by the clock, since the timers of a hidden page are late.
+    pub fn tick(&self) {
+        self.node.tick();
+    }
+
     /// Gives a call up: it rejects with `ABORTED` and frees what it held.
     pub fn cancel(&self, op: u32) {
         self.calls.cancel(op);

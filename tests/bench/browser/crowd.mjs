@@ -3,7 +3,7 @@
  * meanwhile and then at rest. js-libp2p does the same at a relay of its own.
  */
 import { bench, figures, rounds } from '../../lib/bench.mjs'
-import { jsPage } from '../../lib/pairs.mjs'
+import { jsPage } from '../../lib/js-pages.mjs'
 import { processUsage } from '../../lib/usage.mjs'
 
 const NODES = 50

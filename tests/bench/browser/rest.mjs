@@ -3,7 +3,7 @@
  * js-libp2p rests beside it, at the same relay.
  */
 import { bench, figures, rounds } from '../../lib/bench.mjs'
-import { jsHost } from '../../lib/pairs.mjs'
+import { jsHost } from '../../lib/js-pages.mjs'
 
 const MINUTE_MS = 60_000
 

@@ -3,9 +3,11 @@
  *
  * Bounds: 32 guests at once, 8 messages of one guest in 4 s (more are not passed on), the last 30 messages for who
  * comes later. All three are guesses for people who type.
+ *
+ * A guest is a stream; somebody who moves to a better path, or is here with two tabs, has several, and is one person.
  */
 
-import type { HandlerRegistration, OpenRed, Registration, ServiceStream } from '../../src/index.js'
+import type { HandlerRegistration, OpenRed, Path, Registration, ServiceStream } from '../../src/index.js'
 import { plural, shortId } from '../format.js'
 import { Room } from './room.js'
 import { hear, isToHost, Speaker, type Member, type Told, type ToGuest } from './wire.js'
@@ -77,11 +79,13 @@ export class HostedRoom extends Room {
       return speaker.end()
     }
     const guest: Guest = { peerId: from, path: stream.path, speaker, recent: [] }
+    const known = this.#isHere(from)
     this.#guests.add(guest)
     this.#count()
     speaker.say({ kind: 'welcome', room: this.#session, members: this.members })
     for (const told of this.#kept) speaker.say(told)
-    this.note(`${shortId(from)} came in, ${stream.path}.`)
+    if (!known) this.note(`${shortId(from)} came in, ${stream.path}.`)
+    else if (stream.path === 'direct') this.note(`${shortId(from)} is connected directly from here on.`)
     try {
       for await (const words of hear(stream.readable)) {
         if (!isToHost(words)) throw new Error('a guest sent something that is no message')
@@ -94,7 +98,7 @@ export class HostedRoom extends Room {
     } finally {
       this.#guests.delete(guest)
       this.#count()
-      if (this.state === 'open') this.note(`${shortId(from)} left.`)
+      if (this.state === 'open' && !this.#isHere(from)) this.note(`${shortId(from)} left.`)
     }
   }
 
@@ -113,16 +117,27 @@ export class HostedRoom extends Room {
     this.heard(told, this.host)
   }
 
+  #isHere(peerId: string): boolean {
+    return this.guests.some((guest) => guest.peerId === peerId)
+  }
+
+  /** The people that are here, each by its best path. */
+  #people(): Map<string, Path> {
+    const people = new Map<string, Path>()
+    for (const { peerId, path } of this.#guests) if (path === 'direct' || !people.has(peerId)) people.set(peerId, path)
+    return people
+  }
+
   #count(): void {
-    this.members = this.#guests.size + 1
+    this.members = this.#people().size + 1
     for (const guest of this.#guests) guest.speaker.say({ kind: 'members', members: this.members })
     this.changed()
   }
 
   /** For lists: how many there are and how they come. */
   get summary(): string {
-    const relayed = this.guests.filter((guest) => guest.path === 'relayed').length
-    if (this.#guests.size === 0) return 'nobody else is here'
-    return `${plural(this.#guests.size, 'guest', 'guests')}, ${relayed} relayed`
+    const paths = [...this.#people().values()]
+    if (paths.length === 0) return 'nobody else is here'
+    return `${plural(paths.length, 'guest', 'guests')}, ${paths.filter((path) => path === 'relayed').length} relayed`
   }
 }

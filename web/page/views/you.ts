@@ -83,8 +83,9 @@ function sorted(peers: PeerInfo[]): PeerInfo[] {
 function peerRow(peer: PeerInfo, why: NotDirect | undefined): HTMLElement {
   const dot = h('span', { class: 'dot', 'aria-hidden': 'true' })
   dot.style.setProperty('--hue', String(hue(peer.peerId)))
-  // A peer that has not told its role yet is one this page dialled, so it is no page.
-  const kind = peer.roles.includes('relay') ? 'relay' : peer.path === 'relayed' ? 'page' : 'node'
+  // A peer that has not told its role yet is one this page dialled, so it is no page, unless only pages can be reached so.
+  const isPage = peer.path === 'relayed' || peer.transport === 'webrtc'
+  const kind = peer.roles.includes('relay') ? 'relay' : isPage ? 'page' : 'node'
   return h(
     'li',
     { class: 'peer', title: peer.address },

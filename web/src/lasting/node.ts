@@ -38,7 +38,7 @@ export interface LastingParts {
   leave: () => Promise<void>
 }
 
-export class LastingNode implements Omit<RawNode, 'nextEvent'> {
+export class LastingNode implements Omit<RawNode, 'nextEvent' | 'tick'> {
   readonly #parts: LastingParts
   readonly #ops = new Ops()
   readonly #offers: StandingOffers

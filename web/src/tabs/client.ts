@@ -3,16 +3,26 @@
  *
  * What has to be answered at once (status, peers, figures) is answered from the latest snapshot. The leading tab sends one
  * whenever a peer comes or goes; figures are asked for anew when somebody looks at them.
+ *
+ * The leading tab may be hidden, and browsers hold the timers of hidden tabs back to one a second or one a minute, but deliver
+ * messages at once. So a tab that is seen and waits for an answer lends its clock: it tells the leading one to look what is due.
  */
 
 import type { RawNode, RawOffer, RawStats, RawStream, RawTarget } from '../binding.js'
 import type { Explanation, Found, NodeEvent, OfferPatch, PeerInfo, Status } from '../types.js'
+import { isSeen } from '../life.js'
 import type { Link } from './link.js'
 import type { CallMessage, Failure, LinkMessage, Method, Methods, Snapshot, StreamInfo, StreamMessage } from './messages.js'
 import { FarStream } from './stream.js'
 
 /** A snapshot older than this is asked for anew when it is looked at, in ms. */
 const FRESH_MS = 1_000
+
+/**
+ * Between two ticks of the clock that is lent, in ms. A find overtakes a layer that is late after some 60 ms; most answers are
+ * there before the first tick.
+ */
+const TICK_MS = 50
 
 /** Calls that may wait for hours and say nothing about the other tab's health. */
 const PATIENT: readonly Method[] = ['accept', 'nextEvent']
@@ -31,6 +41,7 @@ export class RemoteNode implements RawNode {
   /** Which call an `op` of the caller is. */
   readonly #ops = new Map<number, number>()
   readonly #streams = new Map<number, FarStream>()
+  #ticking: ReturnType<typeof setInterval> | undefined
   #snapshot: Snapshot
   #snapshotAt = Date.now()
   #next = 0
@@ -132,6 +143,10 @@ export class RemoteNode implements RawNode {
     return event
   }
 
+  tick(): void {
+    this.#link.send({ kind: 'tick' })
+  }
+
   cancel(op: number): void {
     const call = this.#ops.get(op)
     if (call !== undefined) this.#link.send({ kind: 'cancel', call })
@@ -163,6 +178,7 @@ export class RemoteNode implements RawNode {
     for (const { reject } of this.#calls.values()) reject(failure)
     this.#calls.clear()
     this.#ops.clear()
+    this.#lend()
   }
 
   #call<M extends Method>(method: M, args: Methods[M]['args'], op?: number): Promise<Methods[M]['gives']> {
@@ -196,8 +212,25 @@ export class RemoteNode implements RawNode {
     return stream
   }
 
+  get #waits(): boolean {
+    return [...this.#calls.values()].some(({ method }) => !PATIENT.includes(method))
+  }
+
   #watch(): void {
-    this.#link.watch(() => this.#streams.size > 0 || [...this.#calls.values()].some(({ method }) => !PATIENT.includes(method)))
+    this.#link.watch(() => this.#streams.size > 0 || this.#waits)
+    this.#lend()
+  }
+
+  #lend(): void {
+    if (this.#waits) {
+      this.#ticking ??= setInterval(() => {
+        if (!this.#waits) this.#lend()
+        else if (isSeen()) this.tick()
+      }, TICK_MS)
+    } else {
+      clearInterval(this.#ticking)
+      this.#ticking = undefined
+    }
   }
 
   #fresh(): Snapshot {

@@ -171,6 +171,11 @@ export class View implements RawNode {
     return this.#events.next()
   }
 
+  tick(): void {
+    const { calls, raw } = this.#host
+    if (!calls.ended) calls.now(() => raw.tick())
+  }
+
   cancel(op: number): void {
     this.#ops.cancel(op)
   }

@@ -79,6 +79,8 @@ export type CallMessage =
   | { kind: 'answer'; call: number; value?: unknown; failure?: Failure }
   | { kind: 'closeHandler'; handler: number }
   | { kind: 'refresh' }
+  /** A tab that is seen waits for an answer: what is due is done, however late the timers of the leading tab are. */
+  | { kind: 'tick' }
   | { kind: 'welcome'; leader: string; peerId: string; warm: boolean; snapshot: Snapshot }
   | { kind: 'snapshot'; snapshot: Snapshot }
   | { kind: 'ping' | 'pong' | 'bye' }

@@ -83,9 +83,10 @@ export class Offers {
     })
   }
 
+  /** Whoever gives the call up waits no more; the offer is taken back all the same. */
   withdraw(offered: Offered, start: Start): Promise<void> {
     const pile = this.#pile(offered.offer.name)
-    return this.#inTurn(pile, async () => {
+    const ending = this.#inTurn(pile, async () => {
       const at = pile.offers.findIndex((other) => other === offered)
       const { registration } = pile
       if (at < 0 || registration === undefined) throw withdrawn(offered.offer.name)
@@ -94,9 +95,10 @@ export class Offers {
       const next = pile.offers.at(-1)
       if (!next) {
         pile.registration = undefined
-        await start((op) => this.#raw.withdraw(op, registration))
-      } else if (stood) await start((op) => this.#raw.update(op, registration, complete(next.offer)))
+        await this.#start((op) => this.#raw.withdraw(op, registration))
+      } else if (stood) await this.#start((op) => this.#raw.update(op, registration, complete(next.offer)))
     })
+    return start(() => ending)
   }
 
   /** Changes what the network sees. `taken` is called when that fails and the node has the change nevertheless. */

@@ -59,6 +59,7 @@ export class Server {
     if (message.kind === 'call') return void this.#answer(message)
     if (message.kind === 'cancel') return this.#view.cancel(message.call)
     if (message.kind === 'closeHandler') return this.#closeHandler(message.handler)
+    if (message.kind === 'tick') return this.#view.tick()
     if (message.kind === 'refresh') this.tell()
   }
 

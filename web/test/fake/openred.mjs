@@ -238,6 +238,7 @@ export class RawNode {
   async networkChanged () { this.changed = (this.changed ?? 0) + 1 }
   async networkGone () { this.gone = (this.gone ?? 0) + 1 }
   async wake () { this.woken = (this.woken ?? 0) + 1 }
+  tick () { this.ticked = (this.ticked ?? 0) + 1 }
 
   explain (peerId) {
     if (!/[A-Z]/.test(peerId)) return { code: 'NOBODY', reason: `nobody offers ${peerId}`, layers: [] }

@@ -59,8 +59,8 @@ fn a_doubted_link_has_less_time_and_a_living_one_is_not_lost() {
     links.ponged(ConnectionId(1), s(1), at(104), SILENCE);
     assert_eq!(links.unheard(s(105)), [ConnectionId(0)]);
     links.silent(ConnectionId(0));
-    assert_eq!(links.unheard(s(111)), []);
-    assert_eq!(links.unheard(s(112)), [ConnectionId(1)], "it has its whole time again");
+    assert_eq!(links.unheard(s(112)), []);
+    assert_eq!(links.unheard(s(113)), [ConnectionId(1)], "asked out of turn, it has more");
 }
 
 #[test]
@@ -71,6 +71,35 @@ fn a_link_that_was_heard_a_moment_ago_is_trusted_unless_the_network_is_another()
     assert_eq!(links.doubt(at(101), s(1), s(4)), [(peer(), ConnectionId(1))]);
     assert_eq!(links.doubt(at(101), s(1), Duration::ZERO), [(peer(), ConnectionId(0))], "the other is doubted already");
     assert_eq!(links.unheard(s(102)), [ConnectionId(0), ConnectionId(1)]);
+}
+
+#[test]
+fn a_ping_out_of_turn_costs_the_regular_one_its_turn_and_a_living_link_nothing() {
+    let mut links = links(&[RELAYED]);
+    let link = ConnectionId(0);
+    links.ponged(link, s(1), at(100), SILENCE);
+    links.doubt(at(105), s(2), Duration::ZERO);
+    assert!(links.is_asked(link, s(106)) && !links.is_asked(link, s(107)));
+    links.ponged(link, s(1), at(106), SILENCE);
+    assert_eq!(links.unheard(s(114)), [], "two intervals of three seconds, and one for what late timers add");
+    assert_eq!(links.unheard(s(115)), [link]);
+    links.ponged(link, s(1), at(115), SILENCE);
+    assert_eq!(links.unheard(s(123)), [link], "pings come in turn again");
+}
+
+#[test]
+fn a_peer_that_answers_no_pings_is_believed_when_it_says_so() {
+    let mut links = links(&[RELAYED, SIGNALLED]);
+    let (relayed, direct) = (ConnectionId(0), ConnectionId(1));
+    assert_eq!(order(&links), [0, 1]);
+    assert!(links.ping_refused(direct, s(1)));
+    assert!(!links.ping_refused(direct, s(1)), "it has said so");
+    assert_eq!(order(&links), [1, 0], "a refusal has come there and back as well");
+    assert_eq!(links.doubt(at(100), s(2), Duration::ZERO), [], "nobody waits for a ping of it");
+    assert_eq!(links.unheard(s(1000)), []);
+    links.ponged(relayed, s(1), at(1000), SILENCE);
+    assert!(!links.ping_refused(relayed, s(1)));
+    assert_eq!(links.unheard(s(1008)), [relayed], "who has answered goes on or is silent");
 }
 
 #[test]

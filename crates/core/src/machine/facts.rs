@@ -38,12 +38,8 @@ impl Machine {
             Input::Identified { peer, protocols, addresses } => self.identified(peer, &protocols, addresses, now),
             Input::Ponged { peer, connection, rtt } => {
                 let before = self.links.path_to(&peer);
-                if self.links.ponged(connection, rtt, now, self.config.link_silence)
-                    && let Some(link) = self.links.get(connection).cloned()
-                {
-                    let parts = self.parts(now);
-                    parts.ladder.proven(&parts.cx, &link, rtt);
-                    self.path_may_differ(peer, before);
+                if self.links.ponged(connection, rtt, now, self.config.link_silence) {
+                    self.proven(connection, rtt, before, now);
                 }
                 let smoothed = self.links.peer(&peer).and_then(|known| known.rtt);
                 self.cache.peers.heard(&peer, smoothed, now);
@@ -54,6 +50,14 @@ impl Machine {
                     self.dht.table.seen(PeerAddresses { peer, addresses }, now.elapsed);
                 }
             }
+            Input::PingRefused { peer, connection, rtt } => {
+                let before = self.links.path_to(&peer);
+                if self.links.ping_refused(connection, rtt) {
+                    self.proven(connection, rtt, before, now);
+                }
+            }
+            // The regular ping was reset for one out of turn, whose answer says more.
+            Input::PingFailed { connection, .. } if self.links.is_asked(connection, now.elapsed) => {}
             Input::PingFailed { connection, .. } => self.unheard(connection),
             Input::Carries { connection, streams } => {
                 let peer = self.links.carries(connection, streams).filter(|_| streams == 0);
@@ -191,6 +195,11 @@ impl Machine {
             None => self.outputs.push_back(Output::Event(Event::PeerConnected { peer, path, address })),
             Some(_) => self.path_may_differ(peer, before),
         }
+        if is_signalled(&link.address) {
+            // The shell's first ping waits for a timer, which comes late in hidden pages, and says nothing of who answers none.
+            self.links.asked(connection, now.elapsed + AWAKE);
+            self.outputs.push_back(Output::Ping { peer, connection });
+        }
         if dial.is_none() && self.config.role.is_relay() {
             for earlier in self.links.doubt_earlier(&peer, connection, now.elapsed + AWAKE) {
                 self.outputs.push_back(Output::Ping { peer, connection: earlier });
@@ -209,6 +218,14 @@ impl Machine {
             parts.reaches.connected(&mut parts.cx, &peer);
         }
         parts.dht.connected(&mut parts.cx, peer, connection);
+    }
+
+    /// The first answer has come back on a link, after `rtt`; `before` is how its peer was reached until then.
+    fn proven(&mut self, connection: ConnectionId, rtt: Duration, before: Option<Path>, now: Now) {
+        let Some(link) = self.links.get(connection).cloned() else { return };
+        let parts = self.parts(now);
+        parts.ladder.proven(&parts.cx, &link, rtt);
+        self.path_may_differ(link.peer, before);
     }
 
     pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId, now: Now) {
@@ -247,7 +264,7 @@ impl Machine {
     fn network_gone(&mut self) {
         self.offline = true;
         if self.is_ready() {
-            self.set_status(State::Offline, Some("the platform says that it has no network".to_owned()));
+            self.set_status(State::Offline, Some("this device has no network".to_owned()));
         }
     }
 

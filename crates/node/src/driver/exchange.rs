@@ -35,7 +35,7 @@ const ENDED: Duration = Duration::from_secs(2);
 /// What an exchange tells the driver.
 pub(super) enum Exchanged {
     /// A ping has come back after this time, or will not.
-    Ping { connection: ConnectionId, rtt: Option<Duration> },
+    Ping { connection: ConnectionId, took: Duration, result: io::Result<()> },
     /// A request of ours is answered, or written if it has no answer.
     Request { request: RequestId, result: io::Result<Option<Vec<u8>>> },
     /// An HTTP request has ended, with the body or the reason why there is none.
@@ -64,11 +64,11 @@ pub(super) async fn ping(connection: ConnectionId, mut stream: Stream, mut repor
         stream.flush().await?;
         let mut answer = [0; 32];
         stream.read_exact(&mut answer).await?;
-        Ok(answer == sent)
+        if answer == sent { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
     });
-    let came_back = pinged.await.is_ok_and(|same| same);
-    let rtt = came_back.then(|| platform::elapsed().saturating_sub(since));
-    let _ = report.send(Exchanged::Ping { connection, rtt }).await;
+    let result = pinged.await;
+    let took = platform::elapsed().saturating_sub(since);
+    let _ = report.send(Exchanged::Ping { connection, took, result }).await;
 }
 
 pub(super) async fn request(
@@ -205,3 +205,6 @@ async fn within<T>(limit: Duration, future: impl Future<Output = io::Result<T>>)
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests;

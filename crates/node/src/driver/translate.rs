@@ -76,18 +76,20 @@ pub(super) fn remote_address(
     }
 }
 
-/// Whether a ping failed because the peer answers none. Since a stream names its one protocol together with its first bytes,
-/// that shows as the answer to them is read.
+/// Whether a ping failed because the peer answers none.
 pub(super) fn no_pings(failure: &ping::Failure) -> bool {
     match failure {
         ping::Failure::Unsupported => true,
         ping::Failure::Timeout => false,
-        ping::Failure::Other { error } => {
-            let inner = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
-            let negotiation = inner.and_then(|error| error.downcast_ref::<NegotiationError>());
-            matches!(negotiation, Some(NegotiationError::Failed))
-        }
+        ping::Failure::Other { error } => error.downcast_ref().is_some_and(is_refusal),
     }
+}
+
+/// Whether a stream failed because the peer does not speak its protocol. Since a stream names its one protocol together with
+/// its first bytes, that shows as the answer to them is read.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    let negotiation = error.get_ref().and_then(|error| error.downcast_ref::<NegotiationError>());
+    matches!(negotiation, Some(NegotiationError::Failed))
 }
 
 fn ends_in_peer(address: &Multiaddr) -> bool {

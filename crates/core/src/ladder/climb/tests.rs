@@ -96,6 +96,50 @@ fn a_failure_is_told_and_the_next_attempt_waits_ever_longer() {
 }
 
 #[test]
+fn what_an_attempt_failed_of_is_told_with_its_code() {
+    let told = |fail: &dyn Fn(&mut Climb, &mut Rng)| {
+        let (mut climb, mut rng) = (climb(), Rng::with_seed(1));
+        fail(&mut climb, &mut rng);
+        let (why, _) = waits(&climb, &in_use(), s(100));
+        why.told(climb.failure())
+    };
+    let dial = |failure: DialFailure| told(&|climb, rng| climb.failed(failure_of(&failure), s(100), rng));
+    for (why, code) in [
+        (DirectFailure::Ice, "ICE_FAILED"),
+        (DirectFailure::UdpBlocked, "UDP_BLOCKED"),
+        (DirectFailure::Unsupported, "WEBRTC_OFF"),
+        (DirectFailure::Quota, "QUOTA"),
+        (DirectFailure::Refused, "REFUSED"),
+        (DirectFailure::Gone, "GONE"),
+        (DirectFailure::Busy, "BUSY"),
+        (DirectFailure::Timeout, "TIMEOUT"),
+        (DirectFailure::Failed, "FAILED"),
+    ] {
+        let reason = format!("{why:?} in words");
+        assert_eq!(dial(DialFailure::NotDirect { why, reason: reason.clone() }), Failure::new(code, reason));
+    }
+    assert_eq!(dial(DialFailure::Unsupported).code, "WEBRTC_OFF");
+    assert_eq!(dial(DialFailure::Failed("no answer".to_owned())), Failure::new("FAILED", "no answer"));
+    assert_eq!(told(&|climb, rng| climb.lost(WORKED, s(100), rng)).code, "LOST");
+}
+
+#[test]
+fn why_nothing_is_tried_is_told_with_its_code() {
+    for (why, code) in [
+        (Why::Unknown, "TRYING"),
+        (Why::Trying, "TRYING"),
+        (Why::Theirs, "TRYING"),
+        (Why::OffThere, "WEBRTC_OFF_THERE"),
+        (Why::Unused, "UNUSED"),
+        (Why::Quota, "QUOTA"),
+    ] {
+        let failure = Failure::new("ICE_FAILED", "an attempt before");
+        assert_eq!(why.told(None).code, code, "{why:?}");
+        assert_eq!(why.told(Some(&failure)).code, code, "{why:?}, whatever was before");
+    }
+}
+
+#[test]
 fn a_link_that_worked_is_tried_again_soon_and_one_that_flaps_is_not() {
     let (mut climb, mut rng) = (climb(), Rng::with_seed(2));
     climb.lost(s(300), s(1000), &mut rng);

@@ -6,8 +6,10 @@ use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{muxing::StreamMuxerBox, transport::Boxed},
 };
-use openred_core::{DialFailure, DirectFailure, Input, PeerConnections};
+use openred_core::{DialFailure, Input, PeerConnections};
 use openred_webrtc::{Error, is_supported, peer};
+
+use crate::platform::reasons::why;
 
 /// How long a negotiation may take once there is a stream for it. Two pages on one network need a tenth of a second, a path
 /// that needs more than this is worth little.
@@ -48,20 +50,6 @@ pub(crate) fn not_direct(mut error: &(dyn StdError + 'static)) -> Option<DialFai
             return Some(DialFailure::NotDirect { why: why(error), reason: error.to_string() });
         }
         error = error.downcast_ref::<io::Error>()?.get_ref()?;
-    }
-}
-
-fn why(error: &Error) -> DirectFailure {
-    match error {
-        Error::NoPath => DirectFailure::Ice,
-        Error::UdpBlocked => DirectFailure::UdpBlocked,
-        Error::Unsupported => DirectFailure::Unsupported,
-        Error::NoPeerConnection(_) | Error::Spent => DirectFailure::Quota,
-        Error::Lost(_) | Error::NoCircuit(_) | Error::Closing => DirectFailure::Gone,
-        Error::Busy => DirectFailure::Busy,
-        Error::Timeout => DirectFailure::Timeout,
-        Error::Browser { .. } | Error::NoFingerprint => DirectFailure::Failed,
-        Error::Refused | Error::NoSignalling(_) | Error::Signalling(_) | Error::Handshake(_) => DirectFailure::Refused,
     }
 }
 
