@@ -1,9 +1,12 @@
 //! Entries in the order of the times under which they are filed.
 //!
-//! A binary heap that knows where each entry stands, so that one is filed anew or taken out without a search. Of equal times
-//! the smaller number is first. An entry costs 16 bytes.
+//! A heap that knows where each entry stands, so that one is filed anew or taken out without a search. Of equal times the smaller
+//! number is first. An entry costs 16 bytes.
 
 use super::EntryId;
+
+/// Entries beneath each. Four times stand in one line of a processor's cache, and make the heap half as deep as two would.
+const BENEATH: usize = 4;
 
 /// The place of an entry that is not filed.
 const NOWHERE: u32 = u32::MAX;
@@ -11,7 +14,7 @@ const NOWHERE: u32 = u32::MAX;
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// The heap, in two parts: times, and whose they are. None is before the one that stands at half its place.
+    /// The heap, in two parts: times, and whose they are. None is before the one above it.
     times: Vec<u64>,
     ids: Vec<EntryId>,
     /// Where in the heap an entry stands, by its number.
@@ -32,20 +35,16 @@ impl Queue {
     /// Files an entry under a time, wherever it was before.
     pub(super) fn file(&mut self, time: u64, id: EntryId) {
         let place = self.place(id).unwrap_or_else(|| self.append(id));
-        self.times[place] = time;
-        self.settle(place);
+        self.settle(place, (time, id));
     }
 
     /// Takes an entry out.
     pub(super) fn remove(&mut self, id: EntryId) {
         let Some(place) = self.place(id) else { return };
-        let last = self.times.len() - 1;
-        self.swap(place, last);
-        self.times.pop();
-        self.ids.pop();
         self.places[id.index()] = NOWHERE;
-        if place < last {
-            self.settle(place);
+        let last = self.times.pop().zip(self.ids.pop());
+        if let Some(last) = last.filter(|_| place < self.times.len()) {
+            self.settle(place, last);
         }
     }
 
@@ -60,49 +59,45 @@ impl Queue {
 
     /// Makes a place for an entry at the end.
     fn append(&mut self, id: EntryId) -> usize {
-        let place = self.times.len();
         self.times.push(u64::MAX);
         self.ids.push(id);
         if self.places.len() <= id.index() {
             self.places.resize(id.index() + 1, NOWHERE);
         }
-        self.places[id.index()] = place as u32;
-        place
+        self.times.len() - 1
     }
 
-    /// Moves what stands at a place to where it belongs.
-    fn settle(&mut self, mut place: usize) {
-        while let Some(above) =
-            place.checked_sub(1).map(|place| place / 2).filter(|above| self.is_before(place, *above))
+    /// Puts an entry where it belongs, on the way up or down from a place that is free.
+    fn settle(&mut self, mut place: usize, entry: (u64, EntryId)) {
+        while let Some(above) = place.checked_sub(1).map(|place| place / BENEATH)
+            && entry < self.at(above)
         {
-            self.swap(place, above);
+            self.put(place, self.at(above));
             place = above;
         }
-        loop {
-            let below = [2 * place + 1, 2 * place + 2].into_iter().filter(|below| *below < self.times.len());
-            let Some(below) = below.min_by_key(|below| self.key(*below)).filter(|below| self.is_before(*below, place))
-            else {
-                break;
-            };
-            self.swap(place, below);
+        while let Some((below, first)) = self.first_beneath(place)
+            && first < entry
+        {
+            self.put(place, first);
             place = below;
         }
+        self.put(place, entry);
     }
 
-    fn key(&self, place: usize) -> (u64, EntryId) {
+    /// The first of those beneath a place, and where it stands.
+    fn first_beneath(&self, place: usize) -> Option<(usize, (u64, EntryId))> {
+        let begin = place * BENEATH + 1;
+        let beneath = begin..self.times.len().min(begin + BENEATH);
+        beneath.map(|below| (below, self.at(below))).min_by_key(|(_, entry)| *entry)
+    }
+
+    fn at(&self, place: usize) -> (u64, EntryId) {
         (self.times[place], self.ids[place])
     }
 
-    fn is_before(&self, a: usize, b: usize) -> bool {
-        self.key(a) < self.key(b)
-    }
-
-    fn swap(&mut self, a: usize, b: usize) {
-        self.times.swap(a, b);
-        self.ids.swap(a, b);
-        for place in [a, b] {
-            self.places[self.ids[place].index()] = place as u32;
-        }
+    fn put(&mut self, place: usize, (time, id): (u64, EntryId)) {
+        (self.times[place], self.ids[place]) = (time, id);
+        self.places[id.index()] = place as u32;
     }
 }
 

@@ -9,7 +9,7 @@ use openred_core::lifecycle::{LifecycleConfig, LifecycleConfigError};
 pub(crate) struct RegistryConfig {
     /// How silent nodes are waited for.
     pub(crate) lifecycle: LifecycleConfig,
-    /// Nodes, silent ones included. The default is 250 000, some 300 MB with a service each; D1 asks for 100 000.
+    /// Nodes, silent ones included. The default is 250 000, some 150 MB with a service each; D1 asks for 100 000.
     pub(crate) max_nodes: usize,
     /// Services of one node. The default is 64, a guess.
     pub(crate) max_services: usize,

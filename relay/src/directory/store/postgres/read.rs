@@ -133,9 +133,9 @@ pub(super) async fn load(client: &mut Client, mut taker: Taker) -> Result<(), St
     // One statement reads everything, in the place of many that would each begin with a search.
     moment.batch_execute("SET LOCAL statement_timeout = '60s'").await?;
     let text = format!("SELECT {} FROM nodes n JOIN liveness l ON l.peer = n.peer", rows::NODE);
-    each(&moment, &text, |row| Ok(taker(Kept::Node(rows::kept_node(row)?)))).await?;
+    each(&moment, &text, |row| rows::kept_node(row).map(|node| taker(Kept::Node(node)))).await?;
     let text = "SELECT name, provider, expires, withdrawn, envelope FROM services";
-    each(&moment, text, |row| Ok(taker(Kept::Service(rows::kept_service(row)?)))).await
+    each(&moment, text, |row| rows::kept_service(row).map(|service| taker(Kept::Service(service)))).await
 }
 
 /// Hands over rows as they come, so that never all of them are in memory.
