@@ -413,6 +413,7 @@ enum Happens {
     Heard(usize),
     Unreached(usize),
     Farewell(usize),
+    HungUp(usize),
     Remove(usize),
     Release,
     Absence,
@@ -429,6 +430,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => node.clone().prop_map(Happens::Heard),
         2 => node.clone().prop_map(Happens::Unreached),
         1 => node.clone().prop_map(Happens::Farewell),
+        1 => node.clone().prop_map(Happens::HungUp),
         1 => node.prop_map(Happens::Remove),
         1 => Just(Happens::Release),
         1 => Just(Happens::Absence),
@@ -481,6 +483,13 @@ proptest! {
                 Happens::Farewell(number) => {
                     if let Some(id) = pick(number) {
                         directory.lifecycle.handle_farewell(now, id);
+                    }
+                }
+                Happens::HungUp(number) => {
+                    if let Some(id) = pick(number) {
+                        let before = directory.state(id);
+                        directory.lifecycle.handle_hung_up(id);
+                        prop_assert_eq!(directory.state(id), before);
                     }
                 }
                 Happens::Remove(number) => {
