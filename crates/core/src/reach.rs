@@ -86,3 +86,6 @@ impl Reaches {
         waiting
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,7 +50,8 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// before the relay counts it. A guess.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Until a node is tried again that the directory refused, and until everything is read anew when the database failed.
+/// Until a node is tried again that the directory refused, and until everything is read anew when the database failed or events
+/// were missed. Guesses.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 
 /// Nodes without a reservation that are looked at again: those that stored something here within [`SOON`].
@@ -117,13 +118,14 @@ impl Desk {
                 Event::PeerConnected { peer, .. } => self.registry().heard([peer]),
                 Event::PeerDisconnected { peer, silent: false } => self.registry().hung_up(&peer),
                 Event::Stated(statement) => stated.entry(statement.peer()).or_default().push(*statement),
-                Event::Lagged { .. } => drop(self.behind.get_or_insert_with(Instant::now)),
+                Event::Lagged { .. } => drop(self.behind.get_or_insert_with(|| Instant::now() + PAUSE.1)),
                 _ => {}
             }
         }
         let reserved = self.reserved();
         stated.retain(|peer, _| {
-            let is_meant = reserved.contains(peer);
+            // Who is registered may have given its reservation back a moment ago, with what it offered.
+            let is_meant = reserved.contains(peer) || self.shared.directory.registry.node(peer).is_some();
             if !is_meant && self.waiting.len() < MOST_WAITING {
                 self.waiting.insert(*peer, Instant::now() + SOON);
             }

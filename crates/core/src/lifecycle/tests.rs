@@ -418,6 +418,7 @@ enum Happens {
     Heard(usize),
     Unreached(usize),
     Farewell(usize),
+    HungUp(usize),
     Remove(usize),
     Release,
     Absence,
@@ -434,6 +435,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         4 => node.clone().prop_map(Happens::Heard),
         2 => node.clone().prop_map(Happens::Unreached),
         1 => node.clone().prop_map(Happens::Farewell),
+        1 => node.clone().prop_map(Happens::HungUp),
         1 => node.prop_map(Happens::Remove),
         1 => Just(Happens::Release),
         1 => Just(Happens::Absence),
@@ -486,6 +488,13 @@ proptest! {
                 Happens::Farewell(number) => {
                     if let Some(id) = pick(number) {
                         directory.lifecycle.handle_farewell(now, id);
+                    }
+                }
+                Happens::HungUp(number) => {
+                    if let Some(id) = pick(number) {
+                        let before = directory.state(id);
+                        directory.lifecycle.handle_hung_up(id);
+                        prop_assert_eq!(directory.state(id), before);
                     }
                 }
                 Happens::Remove(number) => {

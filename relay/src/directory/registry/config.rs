@@ -55,7 +55,7 @@ impl RegistryConfig {
     /// The defaults, with other waits for silent nodes. Signs of life are written and read as often as these need.
     pub(crate) fn waiting(lifecycle: LifecycleConfig) -> Self {
         let default = Self::default();
-        let (flush, tail) = (default.flush.min(lifecycle.active / 5), default.tail.min(lifecycle.active / 10));
+        let (flush, tail) = (default.flush.min(lifecycle.active / 3), default.tail.min(lifecycle.active / 10));
         Self { lifecycle, flush, tail, ..default }
     }
 
