@@ -33,6 +33,7 @@ use axum::{
 use data_encoding::BASE64URL_NOPAD;
 use libp2p_identity::PeerId;
 use openred_core::token::{LEEWAY, LINK_LIFE};
+use tower::util::MapRequestLayer;
 use tower_http::{
     compression::CompressionLayer,
     cors::{AllowHeaders, Any, CorsLayer},
@@ -92,10 +93,10 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> OpenApiRouter<Arc<Shared>> {
         .expose_headers(EXPOSED)
         .max_age(PREFLIGHT_AGE);
     let class = |read, write, router: OpenApiRouter<Arc<Shared>>| {
-        refusing_other_methods(router)
-            .layer(from_fn_with_state(Arc::clone(shared), identify::identify))
-            .layer(DefaultBodyLimit::max(gateway::BODY_BYTES))
-            .layer(from_fn_with_state((Arc::clone(shared), Classes(read, write)), gateway::admit))
+        refusing_other_methods(router).layer((
+            from_fn_with_state((Arc::clone(shared), Classes(read, write)), identify::admit_and_identify),
+            DefaultBodyLimit::max(gateway::BODY_BYTES),
+        ))
     };
     let relay = OpenApiRouter::new()
         .routes(routes!(status::status))
@@ -126,9 +127,7 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> OpenApiRouter<Arc<Shared>> {
         .merge(class(Class::Read, Class::Heartbeat, heartbeats))
         .merge(class(Class::Prove, Class::Prove, tokens))
         .merge(class(Class::Watch, Class::Watch, watch))
-        .layer(CompressionLayer::new())
-        .layer(any_origin)
-        .layer(axum::middleware::from_fn(identify::begin_by_options))
+        .layer((MapRequestLayer::new(identify::begin_by_options), any_origin, CompressionLayer::new()))
         .merge(admin::routes(shared))
 }
 
