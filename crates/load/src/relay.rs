@@ -87,6 +87,22 @@ impl Relay {
         futures::future::try_join_all(lanes).await.map(drop)
     }
 
+    /// Each node sends a heartbeat.
+    pub(crate) async fn hear(&self, nodes: &[Node]) -> Result<(), Failure> {
+        let lanes = nodes.chunks(nodes.len().div_ceil(LANES).max(1)).map(|nodes| async move {
+            let (host, mut client) = (self.host(), Client::new(self.address));
+            for node in nodes {
+                let path = format!("{}/heartbeat", node.path());
+                let answer = client.ask(node.asks(&host, "POST", &path, Bytes::new())).await?;
+                if !answer.status().is_success() {
+                    return Err(format!("a heartbeat was answered with {}", answer.status()).into());
+                }
+            }
+            Ok::<_, Failure>(())
+        });
+        futures::future::try_join_all(lanes).await.map(drop)
+    }
+
     async fn admit_one(&self, client: &mut Client, node: &mut Node, registers: bool) -> Result<(), Failure> {
         let host = self.host();
         let named = self.address.to_string();

@@ -29,9 +29,14 @@ pub(crate) struct Mixed<'a> {
     present: Vec<usize>,
     away: Vec<usize>,
     random: Rng,
-    /// The first answer that did not say what was expected.
-    pub(crate) surprise: Option<String>,
+    /// Heartbeats so far. Nodes take turns, as they do with a period each.
+    beats: usize,
+    /// Answers that did not say what was expected, and the first of them.
+    pub(crate) surprises: (u64, Option<String>),
 }
+
+/// How far the next heartbeat is from the last in the list of nodes; a prime, so that all have their turn.
+const STRIDE: usize = 7919;
 
 /// What a request was about.
 pub(crate) enum Mark {
@@ -48,20 +53,28 @@ impl<'a> Mixed<'a> {
     pub(crate) fn new(host: HeaderValue, directory: PeerId, nodes: &'a [Node], visitors: &'a [Node]) -> Self {
         let away = (0..visitors.len()).collect();
         let random = Rng::with_seed(1);
-        Self { host, directory, nodes, visitors, present: Vec::new(), away, random, surprise: None }
+        Self { host, directory, nodes, visitors, present: Vec::new(), away, random, beats: 0, surprises: (0, None) }
+    }
+
+    /// The node whose heartbeat is next.
+    fn beating(&mut self) -> &'a Node {
+        self.beats += 1;
+        let nodes = self.nodes;
+        &nodes[self.beats * STRIDE % nodes.len()]
     }
 
     /// A request of this kind.
-    pub(crate) fn of_kind(&mut self, kind: &str) -> (&'static str, Question, Mark) {
-        let node = &self.nodes[self.random.usize(..self.nodes.len())];
+    fn of_kind(&mut self, kind: &str) -> (&'static str, Question, Mark) {
+        let nodes = self.nodes;
+        let node = &nodes[self.random.usize(..nodes.len())];
         match kind {
             "heartbeat" => {
+                let node = self.beating();
                 let path = format!("{}/heartbeat", node.path());
                 ("heartbeat", node.asks(&self.host, "POST", &path, Bytes::new()), Mark::With("active"))
             }
             "batch" => {
-                let one = |random: &mut Rng| self.nodes[random.usize(..self.nodes.len())].heartbeat(&self.directory);
-                let heartbeats: Vec<_> = (0..BATCH).map(|_| one(&mut self.random)).collect();
+                let heartbeats: Vec<_> = (0..BATCH).map(|_| self.beating().heartbeat(&self.directory)).collect();
                 let body = json!({ "heartbeats": heartbeats }).to_string().into();
                 ("batch", node.asks_unknown(&self.host, "POST", "/v1/heartbeats", body), Mark::Without("code"))
             }
@@ -109,7 +122,7 @@ impl Traffic for Mixed<'_> {
 
     fn done(&mut self, mark: Mark, answer: Option<&Response<Bytes>>) {
         let answer = answer.filter(|answer| answer.status().is_success());
-        let holds = |text: &str| answer.is_none_or(|answer| memmem(answer.body(), text.as_bytes()));
+        let holds = |text: &str| answer.is_none_or(|answer| contains(answer.body(), text.as_bytes()));
         let is_expected = match mark {
             Mark::Registers(at) if answer.is_some() => {
                 self.present.push(at);
@@ -121,14 +134,15 @@ impl Traffic for Mixed<'_> {
                 true
             }
             Mark::With(text) => holds(text),
-            Mark::Without(text) => answer.is_none_or(|answer| !memmem(answer.body(), text.as_bytes())),
+            Mark::Without(text) => answer.is_none_or(|answer| !contains(answer.body(), text.as_bytes())),
         };
         if !is_expected && let Some(answer) = answer {
-            self.surprise.get_or_insert_with(|| String::from_utf8_lossy(answer.body()).into_owned());
+            self.surprises.0 += 1;
+            self.surprises.1.get_or_insert_with(|| String::from_utf8_lossy(answer.body()).into_owned());
         }
     }
 }
 
-fn memmem(bytes: &[u8], text: &[u8]) -> bool {
+fn contains(bytes: &[u8], text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|window| window == text)
 }
