@@ -47,10 +47,10 @@ use ipnet::IpNet;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 use openred_core::{name::ServiceTarget, record::Record};
+use tower::util::MapResponseLayer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{Any, CorsLayer},
-    set_header::SetResponseHeaderLayer,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -135,12 +135,11 @@ pub(crate) fn app(shared: Arc<Shared>) -> Router {
         .merge(docs::routes(openapi::complete(document)))
         .fallback(page::site_file)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(by_default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .layer(by_default(REFERRER_POLICY, "no-referrer"))
-        .layer(by_default(CONTENT_SECURITY_POLICY, STRICT_POLICY))
-        .layer(by_default(X_FRAME_OPTIONS, "SAMEORIGIN"))
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), observe::observe))
+        .layer((
+            middleware::from_fn_with_state(Arc::clone(&shared), observe::observe),
+            MapResponseLayer::new(with_default_headers),
+            CatchPanicLayer::custom(panicked),
+        ))
         .with_state(shared)
 }
 
@@ -161,13 +160,23 @@ pub(crate) fn metrics_app(metrics: Arc<Metrics>) -> Router {
         .route("/metrics", get(metrics_text))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "the metrics stand at /metrics") })
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(by_default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer((MapResponseLayer::new(with_default_headers), CatchPanicLayer::custom(panicked)))
         .with_state(metrics)
 }
 
-fn by_default(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+/// Headers that every answer has, unless its handler set its own.
+const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static(STRICT_POLICY)),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
+];
+
+fn with_default_headers<B>(mut response: axum::http::Response<B>) -> axum::http::Response<B> {
+    for (name, value) in DEFAULT_HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
 }
 
 async fn method_not_allowed(method: Method) -> Problem {

@@ -1,14 +1,14 @@
-//! Installing what tests need from the distribution, where there is apt-get.
+//! Installing what tests and benchmarks need from the distribution, where there is apt-get.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::process;
 
-/// Installs a package. `what` names in errors what the tests need, and `by_hand` how to get it without apt-get.
+/// Installs a package. `what` names in errors what is needed, and `by_hand` how to get it without apt-get.
 pub(crate) fn install(package: &str, what: &str, by_hand: &str) -> Result<()> {
     ensure!(
         process::succeeds(process::command("apt-get").arg("--version")),
-        "the tests need {what} and there is no apt-get to install it with: {by_hand}"
+        "{what} is needed and there is no apt-get to install it with: {by_hand}"
     );
     for arguments in [&["update"][..], &["install", "-y", "--no-install-recommends", package]] {
         let mut command = if is_root() {
@@ -19,7 +19,7 @@ pub(crate) fn install(package: &str, what: &str, by_hand: &str) -> Result<()> {
             sudo
         };
         command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
-        process::run(&mut command).with_context(|| format!("the tests need {what}: {by_hand}"))?;
+        process::run(&mut command).with_context(|| format!("{what} is needed: {by_hand}"))?;
     }
     Ok(())
 }

@@ -18,12 +18,14 @@ cargo xtask npm-pack          build the npm package and print the path of its ta
 cargo xtask bench [NAME]      run benchmarks and write their reports: join, find, echo, size, browser, discovery, directory,
                               commands; without a name all but the last four, which take very long;
                               `browser` has parts that run alone: browser-paths, browser-delay, browser-streams,
-                              browser-memory, browser-crowd, browser-rest, browser-life
+                              browser-memory, browser-crowd, browser-rest, browser-life; so has `directory`:
+                              directory-registry, directory-load, directory-peers
 cargo xtask size              what takes the bytes of the wasm module (the same as bench size)
 cargo xtask rig               build the module that the pages of tests/webrtc run and print its folder
 cargo xtask help              this text
 
-CARGO_TARGET_DIR, OPENRED_CHROMIUM and OPENRED_FIREFOX (paths of browsers for the tests) are honoured.
+CARGO_TARGET_DIR, OPENRED_CHROMIUM and OPENRED_FIREFOX (paths of browsers for the tests) are honoured, and for
+directory-load OPENRED_BENCH_SECONDS (length of its long runs, 600) and OPENRED_BENCH_NODES (100000).
 ";
 
 /// One developer command.
@@ -90,14 +92,18 @@ pub(crate) enum Bench {
     BrowserLife,
     /// Discovery in simulation, with many native nodes and in pages, beside others.
     Discovery,
-    /// The directory: what its registry costs, and that it loses nothing.
-    Directory,
+    /// The directory's registry alone: what it costs, and that it loses nothing.
+    DirectoryRegistry,
+    /// The directory under the load of many nodes over HTTP.
+    DirectoryLoad,
+    /// The directory beside other registries.
+    DirectoryPeers,
     /// Cold and warm wall time of `build` and `test`.
     Commands,
 }
 
 impl Bench {
-    const ALL: [(&'static str, Self); 14] = [
+    const ALL: [(&'static str, Self); 16] = [
         ("join", Self::Join),
         ("find", Self::Find),
         ("echo", Self::Echo),
@@ -110,7 +116,9 @@ impl Bench {
         ("browser-rest", Self::BrowserRest),
         ("browser-life", Self::BrowserLife),
         ("discovery", Self::Discovery),
-        ("directory", Self::Directory),
+        ("directory-registry", Self::DirectoryRegistry),
+        ("directory-load", Self::DirectoryLoad),
+        ("directory-peers", Self::DirectoryPeers),
         ("commands", Self::Commands),
     ];
 
@@ -124,6 +132,9 @@ impl Bench {
         Self::BrowserRest,
         Self::BrowserLife,
     ];
+
+    /// The parts of `directory`, likewise.
+    const DIRECTORY: [Self; 3] = [Self::DirectoryRegistry, Self::DirectoryLoad, Self::DirectoryPeers];
 
     /// The word that selects it, which is also the name of its report.
     pub(crate) fn name(self) -> &'static str {
@@ -162,6 +173,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Command, Usage> {
         "bench" => match rest {
             [] => Ok(Command::Bench(Vec::new())),
             [name] if name == "browser" => Ok(Command::Bench(Bench::BROWSER.into())),
+            [name] if name == "directory" => Ok(Command::Bench(Bench::DIRECTORY.into())),
             [name] => choose("bench", name, &Bench::ALL).map(|bench| Command::Bench(vec![bench])),
             [_, extra, ..] => Err(Usage(format!("bench takes one name, `{extra}` is too much"))),
         },
@@ -229,6 +241,7 @@ mod tests {
         assert_eq!(parsed("bench"), Ok(Command::Bench(vec![])));
         assert_eq!(parsed("size"), Ok(Command::Bench(vec![Bench::Size])));
         assert_eq!(parsed("bench browser"), Ok(Command::Bench(Bench::BROWSER.into())));
+        assert_eq!(parsed("bench directory"), Ok(Command::Bench(Bench::DIRECTORY.into())));
         for (name, bench) in Bench::ALL {
             assert_eq!(parsed(&format!("bench {name}")), Ok(Command::Bench(vec![bench])));
             assert_eq!(bench.name(), name);

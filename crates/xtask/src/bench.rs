@@ -1,9 +1,8 @@
 //! `cargo xtask bench`: runs benchmarks; each writes its report to `bench/<name>.json` in the target directory.
 //!
 //! `join`, `find`, `echo` and the parts of `browser` are programs in `tests/bench/`, given the environment of the tests and
-//! `OPENRED_REPORT`, the path of the report. `discovery` is one too, after the simulator has written its own. `size`,
-//! `directory` and
-//! `commands` are modules here.
+//! `OPENRED_REPORT`, the path of the report. `discovery` is one too, after the simulator has written its own. `size`, the parts
+//! of `directory` and `commands` are modules here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use crate::commands;
 use crate::directory;
 use crate::manifest::Manifest;
 use crate::package;
+use crate::peers;
 use crate::process;
 use crate::setup;
 use crate::size;
@@ -31,17 +31,23 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, mut chosen: Vec<Bench>)
         chosen = vec![Bench::Join, Bench::Find, Bench::Echo, Bench::Size];
     }
     let mut steps = Vec::new();
+    let needs_relay = [Bench::DirectoryLoad, Bench::DirectoryPeers];
     if chosen.iter().any(|bench| program(*bench).is_some()) {
         steps.extend(test::set_up_for_browsers(ws));
         steps.extend(package::everything(ws, manifest));
         steps.push(package::pack(ws));
+    } else if chosen.iter().any(|bench| needs_relay.contains(bench)) {
+        steps.extend(package::set_up(ws));
+        steps.extend(package::everything(ws, manifest));
     } else if chosen.contains(&Bench::Size) {
         steps.extend(package::set_up(ws));
         steps.push(wasm::compile(ws, manifest));
     }
     for bench in chosen {
-        if bench == Bench::Directory {
-            steps.push(setup::postgres());
+        match bench {
+            Bench::DirectoryRegistry | Bench::DirectoryLoad => steps.push(setup::postgres()),
+            Bench::DirectoryPeers => steps.extend([peers::etcd(), peers::rnacos(ws)]),
+            _ => {}
         }
         if bench == Bench::Discovery {
             steps.push(simulation(ws));
@@ -51,7 +57,9 @@ pub(crate) fn bench(ws: &Workspace, manifest: &Manifest, mut chosen: Vec<Bench>)
             (Some(program), bench) => driver(ws, bench.name(), program),
             (None, Bench::Size) => size::step(ws, manifest),
             (None, Bench::Commands) => commands::step(ws),
-            (None, Bench::Directory) => directory::step(ws),
+            (None, Bench::DirectoryRegistry) => directory::registry(ws),
+            (None, Bench::DirectoryLoad) => directory::load(ws),
+            (None, Bench::DirectoryPeers) => directory::peers(ws),
             (None, other) => unreachable!("{} is neither a program nor a module", other.name()),
         });
     }
@@ -72,7 +80,8 @@ fn program(bench: Bench) -> Option<&'static str> {
         Bench::BrowserRest => Some("browser/rest"),
         Bench::BrowserLife => Some("browser/life"),
         Bench::Discovery => Some("discovery"),
-        Bench::Size | Bench::Directory | Bench::Commands => None,
+        Bench::DirectoryRegistry | Bench::DirectoryLoad | Bench::DirectoryPeers => None,
+        Bench::Size | Bench::Commands => None,
     }
 }
 

@@ -15,6 +15,7 @@ mod commands;
 mod directory;
 mod manifest;
 mod package;
+mod peers;
 mod process;
 mod rig;
 mod setup;

@@ -265,11 +265,21 @@ pub(crate) struct Client(pub(crate) IpAddr);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Classes(pub(crate) Class, pub(crate) Class);
 
-/// The middleware of one group of routes.
+/// The middleware of a group of routes.
 pub(crate) async fn admit(
     State((shared, classes)): State<(Arc<Shared>, Classes)>,
-    mut request: Request,
+    request: Request,
     next: Next,
+) -> Response {
+    pass(&shared, classes, request, |request| next.run(request)).await
+}
+
+/// Lets a request through to `behind`, or turns it away.
+pub(crate) async fn pass<F: Future<Output = Response>>(
+    shared: &Shared,
+    classes: Classes,
+    mut request: Request,
+    behind: impl FnOnce(Request) -> F,
 ) -> Response {
     let gateway = &shared.gateway;
     let class = if matches!(*request.method(), Method::GET | Method::HEAD) { classes.0 } else { classes.1 };
@@ -277,13 +287,13 @@ pub(crate) async fn admit(
         Ok(place) => place,
         Err(problem) => return problem.into_response(),
     };
-    let address = address_of(&shared, &request);
+    let address = address_of(shared, &request);
     let credential = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
     if let Err(problem) = gateway.spend(class, address, credential) {
         return problem.into_response();
     }
     request.extensions_mut().insert(Client(address));
-    let answered = timeout(REQUEST_TIME, next.run(request)).await;
+    let answered = timeout(REQUEST_TIME, behind(request)).await;
     drop(place);
     let mut response = answered.unwrap_or_else(|_| {
         let detail = format!("the request took longer than {} s, its body included", REQUEST_TIME.as_secs());

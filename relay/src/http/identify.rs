@@ -24,6 +24,7 @@ use libp2p_identity::PeerId;
 
 use super::{
     Shared,
+    gateway::{self, Classes},
     hosts::{self, LocalAddress},
     problem::Problem,
 };
@@ -49,9 +50,17 @@ pub(crate) struct Known {
     pub(crate) until: u64,
 }
 
-/// The middleware.
-pub(crate) async fn identify(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
-    let known = match credential(&shared, request.headers(), request.extensions()) {
+/// The middleware of routes that peers ask: the gateway, and behind it who asks.
+pub(crate) async fn admit_and_identify(
+    State((shared, classes)): State<(Arc<Shared>, Classes)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    gateway::pass(&shared, classes, request, |request| identify(&shared, request, next)).await
+}
+
+async fn identify(shared: &Shared, mut request: Request, next: Next) -> Response {
+    let known = match credential(shared, request.headers(), request.extensions()) {
         Ok(known) => known,
         Err(problem) => return problem.into_response(),
     };
@@ -67,11 +76,11 @@ pub(crate) async fn identify(State(shared): State<Arc<Shared>>, mut request: Req
 }
 
 /// Lets a handshake that begins with `OPTIONS` through to [`identify`], which answers it before any handler.
-pub(crate) async fn begin_by_options(mut request: Request, next: Next) -> Response {
+pub(crate) fn begin_by_options(mut request: Request) -> Request {
     if request.method() == Method::OPTIONS && is_handshake(request.headers()) {
         *request.method_mut() = Method::GET;
     }
-    next.run(request).await
+    request
 }
 
 fn is_handshake(headers: &HeaderMap) -> bool {

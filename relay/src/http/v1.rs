@@ -22,18 +22,21 @@ pub(crate) mod watch;
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    BoxError,
+    body::{Body, Bytes, HttpBody},
     extract::DefaultBodyLimit,
     http::{
         HeaderName, Method, StatusCode,
         header::{ETAG, RETRY_AFTER, WWW_AUTHENTICATE},
     },
-    middleware::{from_fn_with_state, map_response},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::get,
 };
 use data_encoding::BASE64URL_NOPAD;
 use libp2p_identity::PeerId;
 use openred_core::token::{LEEWAY, LINK_LIFE};
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::{
     compression::CompressionLayer,
     cors::{AllowHeaders, Any, CorsLayer},
@@ -93,10 +96,10 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> OpenApiRouter<Arc<Shared>> {
         .expose_headers(EXPOSED)
         .max_age(PREFLIGHT_AGE);
     let class = |read, write, router: OpenApiRouter<Arc<Shared>>| {
-        refusing_other_methods(router)
-            .layer(from_fn_with_state(Arc::clone(shared), identify::identify))
-            .layer(DefaultBodyLimit::max(gateway::BODY_BYTES))
-            .layer(from_fn_with_state((Arc::clone(shared), Classes(read, write)), gateway::admit))
+        refusing_other_methods(router).layer((
+            from_fn_with_state((Arc::clone(shared), Classes(read, write)), identify::admit_and_identify),
+            DefaultBodyLimit::max(gateway::BODY_BYTES),
+        ))
     };
     let relay = OpenApiRouter::new()
         .routes(routes!(status::status))
@@ -127,17 +130,22 @@ pub(crate) fn routes(shared: &Arc<Shared>) -> OpenApiRouter<Arc<Shared>> {
         .merge(class(Class::Read, Class::Heartbeat, heartbeats))
         .merge(class(Class::Prove, Class::Prove, tokens))
         .merge(class(Class::Watch, Class::Watch, watch))
-        .layer(CompressionLayer::new())
-        .layer(map_response(in_words))
-        .layer(any_origin)
-        .layer(axum::middleware::from_fn(identify::begin_by_options))
+        .layer((
+            MapRequestLayer::new(identify::begin_by_options),
+            any_origin,
+            MapResponseLayer::new(in_words),
+            CompressionLayer::new(),
+        ))
         .merge(admin::routes(shared))
 }
 
 /// A client that takes neither compressed nor plain answers is told so; the compression itself says nothing.
-async fn in_words(response: Response) -> Response {
+fn in_words<B>(response: Response<B>) -> Response
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     if response.status() != StatusCode::NOT_ACCEPTABLE {
-        return response;
+        return response.map(Body::new);
     }
     let detail = "`accept-encoding` leaves nothing that is possible here; allow `gzip` or `identity`";
     Problem::new(StatusCode::NOT_ACCEPTABLE, detail).code("ENCODING").into_response()
