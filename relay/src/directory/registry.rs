@@ -50,8 +50,7 @@ pub(crate) use self::{
     views::{Addresses, NodeView, Page, Registered, Registration, RegistryError, ServiceView, Stats},
 };
 use super::store::{
-    AuditRow, ChangeKind, Changes, NodeQuery, Note, Outcome, ServiceKey, ServiceQuery, Store, StoreError,
-    Write,
+    AuditRow, ChangeKind, Changes, NodeQuery, Note, Outcome, ServiceKey, ServiceQuery, Store, StoreError, Write,
 };
 
 /// Nodes of one page, at most.
