@@ -252,12 +252,20 @@ pub(crate) async fn register(
     };
     let registry = &shared.directory.registry;
     let registered = registry.register(registration).await?;
-    for record in records {
-        registry.publish(record).await?;
-    }
-    if registered.is_new {
-        audit::record(&shared, &peer.to_string(), "node:register", "", "").await;
-    }
+    let publish = async {
+        for record in records {
+            registry.publish(record).await?;
+        }
+        Ok::<_, Problem>(())
+    };
+    let note = async {
+        if registered.is_new {
+            audit::record(&shared, &peer.to_string(), "node:register", "", "").await;
+        }
+    };
+    // Both wait for the disk, and can wait for the same turn of it.
+    let (published, ()) = tokio::join!(publish, note);
+    published?;
     let status = if registered.is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Json(RegisteredNode::new(&shared, registered.standing))).into_response())
 }
