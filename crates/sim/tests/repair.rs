@@ -76,24 +76,28 @@ fn what_survives_a_mass_death_is_at_all_its_holders_within_a_minute() {
 
 #[test]
 fn a_newcomer_is_given_what_it_is_close_to() {
-    let (mut net, mut relays, _, names) = world(3, 40, 20);
-    let newcomer = net.relay_knowing(&relays[..2]);
-    relays.push(newcomer);
-    net.run_for(60.s());
-    let due: Vec<_> = names.iter().filter(|name| closest(&net, &relays, name).contains(&newcomer)).collect();
-    assert!(due.len() > 3, "with 41 relays it is close to half of all");
+    let (mut due, mut given) = (0, 0);
+    for seed in [3, 5, 7, 9] {
+        let (mut net, mut relays, _, names) = world(seed, 40, 20);
+        let newcomer = net.relay_knowing(&relays[..2]);
+        relays.push(newcomer);
+        net.run_for(60.s());
+        let near: Vec<_> = names.iter().filter(|name| closest(&net, &relays, name).contains(&newcomer)).collect();
+        let held = near.iter().filter(|name| holds(&net, newcomer, name)).count();
+        println!("seed {seed}: the newcomer was given {held} of {}", near.len());
+        (due, given) = (due + near.len(), given + held);
+        // A second newcomer costs what it must be given, times those that give it, and no more.
+        let pushed = |net: &Net| relays.iter().map(|relay| net.machine(*relay).stats().dht.pushed).sum::<u64>();
+        let before = pushed(&net);
+        net.relay_knowing(&relays[..2]);
+        net.run_for(30.s());
+        let cost = pushed(&net) - before;
+        // Each name has two keys and three that push; a full bucket may have another member for it besides.
+        assert!(cost <= 2 * 3 * 2 * names.len() as u64, "{cost} pushes for one newcomer and {} names", names.len());
+    }
+    assert!(due > 12, "with 41 relays it is close to half of all");
     // One in five may be missed: those that push may have no room for it in a full bucket and no link to it.
-    let given = due.iter().filter(|name| holds(&net, newcomer, name)).count();
-    println!("the newcomer was given {given} of {}", due.len());
-    assert!(given * 5 >= due.len() * 4, "{given} of {}", due.len());
-    // A second newcomer costs what it must be given, times those that give it, and no more.
-    let pushed = |net: &Net| relays.iter().map(|relay| net.machine(*relay).stats().dht.pushed).sum::<u64>();
-    let before = pushed(&net);
-    net.relay_knowing(&relays[..2]);
-    net.run_for(30.s());
-    let cost = pushed(&net) - before;
-    // Each name has two keys and three that push; a full bucket may have another member for it besides.
-    assert!(cost <= 2 * 3 * 2 * names.len() as u64, "{cost} pushes for one newcomer and {} names", names.len());
+    assert!(given * 5 >= due * 4, "{given} of {due}");
 }
 
 #[test]
