@@ -198,6 +198,7 @@ export class OpenRed {
         if (this.#calls.ended) throw this.#calls.ended
         // Whoever waits no more has said it all the same.
         const ending = (withdrawn ??= inTurn(undefined, (op) => this.#raw.withdraw(op, id)))
+        ending.catch(() => {})
         return this.#calls.run(() => ending, { signal })
       },
     }

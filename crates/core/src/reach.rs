@@ -2,13 +2,14 @@
 //!
 //! This is what a relay's directory wants to know of nodes that fell silent. Their addresses were given by themselves, so
 //! those that only mean something near a machine are left out, unless this relay itself is reached at such addresses alone;
-//! and a relay is asked for a circuit only if a link to it stands. A link that was made stays: the topology and the shell give
+//! names are left out then too, since a name leads wherever its owner wants; and a relay is asked for a circuit only if a
+//! link to it stands. A link that was made stays: the topology and the shell give
 //! back what nobody uses.
 //!
 //! Bounds: [`Config::max_orders`](crate::Config) questions at once.
 
 use libp2p_identity::PeerId;
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
     address::is_private,
@@ -45,7 +46,7 @@ impl Reaches {
         }
         let way = |address: &&Multiaddr| match relay_of(address) {
             Some(relay) => cx.links.is_connected(&relay),
-            None => private || !is_private(address),
+            None => private || (has_ip(address) && !is_private(address)),
         };
         let ways: Vec<Multiaddr> = addresses.iter().filter(way).cloned().collect();
         match cx.connect(peer, &ways) {
@@ -85,6 +86,11 @@ impl Reaches {
         waiting.iter().for_each(|op| self.cancel(*op));
         waiting
     }
+}
+
+/// Whether an address says itself where it leads.
+fn has_ip(address: &Multiaddr) -> bool {
+    matches!(address.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! shows that it is there.
 //!
 //! A first check waits for [`DELAY`], since who reloads a page, changes networks or restarts is back by then. Addresses were
-//! given by the nodes themselves, so a check could be aimed at somebody else: private ones are left out by the node
+//! given by the nodes themselves, so a check could be aimed at somebody else: private ones and names are left out by the node
 //! ([`openred_core::Machine::reach`]), and no host is dialled more often than once in [`HOST_PAUSE`].
 //!
 //! Bounds: [`AT_ONCE`] checks at a time, each at [`ADDRESSES`] addresses for [`LIMIT`]; [`WAITING`] that wait. What exceeds

@@ -125,7 +125,7 @@ impl Desk {
         let reserved = self.reserved();
         stated.retain(|peer, _| {
             // Who is registered may have given its reservation back a moment ago, with what it offered.
-            let is_meant = reserved.contains(peer) || self.shared.directory.registry.node(peer).is_some();
+            let is_meant = reserved.contains(peer) || self.shared.directory.registry.knows(peer);
             if !is_meant && self.waiting.len() < MOST_WAITING {
                 self.waiting.insert(*peer, Instant::now() + SOON);
             }
@@ -137,7 +137,7 @@ impl Desk {
     async fn look(&mut self) {
         let (now, reserved) = (Instant::now(), self.reserved());
         for peer in reserved.iter() {
-            if self.registry().node(peer).is_none() {
+            if !self.registry().knows(peer) {
                 self.waiting.entry(*peer).or_insert(now + SETTLED);
             }
         }

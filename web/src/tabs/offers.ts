@@ -98,6 +98,7 @@ export class Offers {
         await this.#start((op) => this.#raw.withdraw(op, registration))
       } else if (stood) await this.#start((op) => this.#raw.update(op, registration, complete(next.offer)))
     })
+    ending.catch(() => {})
     return start(() => ending)
   }
 

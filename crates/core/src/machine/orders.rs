@@ -103,8 +103,8 @@ impl Machine {
     }
 
     /// Finds out whether a peer is there, at the addresses it gave; ends well once a link to it stands. For relays, which ask
-    /// after the nodes of their directories: an address in a private network is dialled only by a relay that is reached at no
-    /// other, so that nobody can aim it at what lies behind it.
+    /// after the nodes of their directories: an address in a private network, or a name, is dialled only by a relay that is
+    /// reached in private networks alone, so that nobody can aim it at what lies behind it.
     ///
     /// Ends with `UNREACHABLE` or `TIMEOUT` if the peer is not there, and with `UNSUPPORTED` or `QUOTA` if that cannot be said.
     pub fn reach(&mut self, op: OpId, peer: PeerId, addresses: &[Multiaddr], limit: Duration, now: Now) {
@@ -116,7 +116,8 @@ impl Machine {
             return self.done(op, Err(Error::Quota(format!("{most} peers are being asked after already"))));
         }
         self.order(op, OrderKind::Open, "reaching the peer", limit, now);
-        let private = self.endpoints().iter().all(is_private);
+        let own = self.endpoints();
+        let private = !own.is_empty() && own.iter().all(is_private);
         let mut parts = self.parts(now);
         parts.reaches.start(&mut parts.cx, op, peer, addresses, private);
         self.advance(now);

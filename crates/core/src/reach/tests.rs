@@ -46,10 +46,13 @@ fn ask(machine: &mut Machine, addresses: &[Multiaddr]) -> Result<Vec<Multiaddr>,
 fn private_addresses_are_dialled_only_by_relays_that_have_no_others() {
     let (private, public) = (address("/ip4/10.0.0.7/tcp/4001"), address("/ip4/192.0.2.7/tcp/4001"));
     let both = [private.clone(), public.clone()];
+    let names = [address("/dns4/node.example/tcp/22"), address("/dnsaddr/node.example")];
     let mut open = relay(&["/ip4/192.0.2.1/tcp/80/ws", "/ip4/10.0.0.1/tcp/80/ws"]);
     assert_eq!(ask(&mut open, &both), Ok(vec![public.clone()]));
     let mut open = relay(&["/dns/relay.example/tcp/443/tls/ws"]);
     assert_eq!(ask(&mut open, std::slice::from_ref(&private)), Err(Err("UNSUPPORTED")), "nothing is said of the peer");
+    assert_eq!(ask(&mut open, &names), Err(Err("UNSUPPORTED")), "a name leads wherever its owner wants");
+    assert_eq!(ask(&mut relay(&[]), &both), Ok(vec![public.clone()]), "where it is reached itself is not known yet");
     let mut home = relay(&["/ip4/10.0.0.1/tcp/80/ws", "/ip4/127.0.0.1/tcp/80/ws"]);
     assert_eq!(ask(&mut home, &both), Ok(both.to_vec()));
 }

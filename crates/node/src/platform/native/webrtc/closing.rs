@@ -3,15 +3,21 @@
 //! webrtc-rs frees nothing of a peer connection that is only dropped: its tasks go on, and the listener's socket keeps the
 //! remote's address for it, so that a later connection from that port is never answered. The swarm drops a connection
 //! whose handler gave it up, as all are whose remote has gone away without a word.
+//!
+//! Bounds: closing takes [`LIMIT`] at most.
 
 use std::{
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use libp2p::core::{StreamMuxer, muxing::StreamMuxerEvent};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
+
+/// How long a connection may take to close; a guess, in which every one that was seen did many times over.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// See the module's documentation. `None` once it is closed.
 pub(super) struct Closing<M: StreamMuxer + Send + Unpin + 'static>(Option<M>);
@@ -56,7 +62,8 @@ impl<M: StreamMuxer + Send + Unpin> Drop for Closing<M> {
         // Without a runtime the process is ending.
         let (Some(mut connection), Ok(runtime)) = (self.0.take(), Handle::try_current()) else { return };
         runtime.spawn(async move {
-            if poll_fn(|cx| Pin::new(&mut connection).poll_close(cx)).await.is_err() {
+            let closed = timeout(LIMIT, poll_fn(|cx| Pin::new(&mut connection).poll_close(cx))).await;
+            if !matches!(closed, Ok(Ok(()))) {
                 tracing::debug!("a WebRTC connection was dropped and could not be closed");
             }
         });
