@@ -15,7 +15,10 @@ mod write;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -53,7 +56,9 @@ struct Shared {
     path: PathBuf,
     writer: Mutex<Option<Opened>>,
     readers: Mutex<Vec<Opened>>,
-    slots: Semaphore,
+    /// Held by the work itself, which goes on when nobody waits for it any more.
+    slots: Arc<Semaphore>,
+    closed: AtomicBool,
 }
 
 /// A connection and the file it was opened on.
@@ -71,7 +76,13 @@ impl SqliteStore {
             move || Opened::for_writing(&path)
         });
         let writer = Mutex::new(Some(opened.await?));
-        let shared = Shared { path, writer, readers: Mutex::default(), slots: Semaphore::new(READERS) };
+        let shared = Shared {
+            path,
+            writer,
+            readers: Mutex::default(),
+            slots: Arc::new(Semaphore::new(READERS)),
+            closed: AtomicBool::new(false),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -83,6 +94,9 @@ impl SqliteStore {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            if shared.closed.load(Ordering::Relaxed) {
+                return Err(closed());
+            }
             if writer.as_ref().is_some_and(|opened| !opened.is_in_place(&shared.path)) {
                 tracing::warn!(file = %shared.path.display(), "the directory's database is not where it was opened");
                 *writer = None;
@@ -105,9 +119,10 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let slot = self.shared.slots.acquire().await.expect("the semaphore is never closed");
+        let slot = Arc::clone(&self.shared.slots).acquire_owned().await.map_err(|_| closed())?;
         let shared = Arc::clone(&self.shared);
-        let result = blocking(move || {
+        blocking(move || {
+            let _slot = slot;
             let idle = shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut opened = match idle {
                 Some(opened) => opened,
@@ -119,10 +134,12 @@ impl SqliteStore {
             }
             result
         })
-        .await;
-        drop(slot);
-        result
+        .await
     }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
 }
 
 async fn blocking<T: Send + 'static>(
@@ -270,13 +287,24 @@ impl Store for SqliteStore {
 
     /// The last connection to be closed takes the log into the database and removes it, if it may write.
     fn close(&self) -> Answer<'_, ()> {
-        let shared = Arc::clone(&self.shared);
-        Box::pin(blocking(move || {
-            let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            let Some(Opened { connection, .. }) = writer.take() else { return Ok(()) };
-            connection.close().map_err(|(_, error)| error.into())
-        }))
+        Box::pin(async {
+            let shared = Arc::clone(&self.shared);
+            // Once nobody reads, nobody begins to.
+            let reading = shared.slots.acquire_many(READERS as u32).await;
+            shared.slots.close();
+            drop(reading);
+            blocking({
+                let shared = Arc::clone(&shared);
+                move || {
+                    let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                    shared.closed.store(true, Ordering::Relaxed);
+                    shared.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    let Some(Opened { connection, .. }) = writer.take() else { return Ok(()) };
+                    connection.close().map_err(|(_, error)| error.into())
+                }
+            })
+            .await
+        })
     }
 }
 
