@@ -108,7 +108,7 @@ async fn figures(nodes: u64, place: &str) -> Result<(), Failure> {
     let heartbeat_us = begun.elapsed().as_secs_f64() * 1e6 / CALLS as f64;
     let names: Vec<_> = (0..1000).map(|number| format!("service-{number}").parse().unwrap()).collect();
     let begun = Instant::now();
-    (0..CALLS).for_each(|call| drop(black_box(registry.lookup(&names[(call * 7919 % 1000) as usize], 1))));
+    (0..CALLS).for_each(|call| drop(black_box(registry.lookup(&names[(call * 7919 % 1000) as usize], None, 1))));
     let lookup_us = begun.elapsed().as_secs_f64() * 1e6 / CALLS as f64;
 
     let mut searches = Vec::new();

@@ -155,12 +155,14 @@ impl ShowConfig {
             Ok(peer) => Shown::Node(peer),
             Err(_) => Shown::Service(short::argument(&options.target, "NAME-OR-PEER")?),
         };
-        Ok(Self {
-            ask: Ask::new(&options.ask, &from)?,
-            target,
-            token: Token::of(&from, options.admin_token_file.as_deref())?,
-            json: options.output.json,
-        })
+        let ask = Ask::new(&options.ask, &from)?;
+        // Who offers a service is told to everybody, so no token is shown for it.
+        let token = Token::of(&from, options.admin_token_file.as_deref())?.filter(|_| matches!(target, Shown::Node(_)));
+        if token.is_some() && ask.origins.len() > 1 {
+            let reason = "the operator's token is shown to its own relay only; give one --bootstrap";
+            return Err(ConfigError::Missing(reason.to_owned()));
+        }
+        Ok(Self { ask, target, token, json: options.output.json })
     }
 }
 

@@ -54,7 +54,7 @@ use super::store::{
 };
 
 /// Nodes of one page, at most.
-pub(crate) const MOST_ITEMS: usize = 1000;
+const MOST_ITEMS: usize = 1000;
 
 /// Pages of the store that are read for one page of services, while providers that are away leave it short.
 const PAGES: usize = 4;
@@ -254,9 +254,14 @@ impl Registry {
         Ok(Page { items, next })
     }
 
-    /// Who offers a service, from memory: providers that are present and not kept out, at most `limit` and [`MOST_ITEMS`].
-    pub(crate) fn lookup(&self, name: &ServiceName, limit: usize) -> Vec<ServiceView> {
-        self.shared.index().lookup(self.now().unix_ms, name.as_str(), limit.clamp(1, MOST_ITEMS))
+    /// Who offers a service, from memory: providers that are present and not kept out, at most `limit` and [`MOST_ITEMS`]; with
+    /// `provider` that one, if it does.
+    pub(crate) fn lookup(&self, name: &ServiceName, provider: Option<&PeerId>, limit: usize) -> Vec<ServiceView> {
+        let (index, now) = (self.shared.index(), self.now().unix_ms);
+        match provider {
+            Some(provider) => index.offer(now, name.as_str(), provider).into_iter().collect(),
+            None => index.lookup(now, name.as_str(), limit.clamp(1, MOST_ITEMS)),
+        }
     }
 
     /// Services in the order of their names, whose providers are present, after `after`, at most `limit` and [`MOST_ITEMS`].

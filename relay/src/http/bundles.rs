@@ -27,7 +27,7 @@ use openred_core::{
 };
 
 use super::{Shared, problem::Problem};
-use crate::{clock, directory::registry::MOST_ITEMS};
+use crate::clock;
 
 /// The signed records of a service name that this relay knows, without asking anybody.
 #[utoipa::path(get, path = "/v1/bundles/{target}", tag = "services", operation_id = "bundle",
@@ -49,10 +49,7 @@ pub(crate) async fn bundle(
 /// Who is registered and what the node behind this relay knows, as one bundle.
 fn known(shared: &Shared, target: &ServiceTarget) -> Vec<u8> {
     let held = shared.peering.bundle(target).unwrap_or_default();
-    let wanted = if target.provider.is_some() { MOST_ITEMS } else { MAX_RECORDS };
-    let registered = shared.directory.registry.lookup(&target.name, wanted).into_iter().map(|view| view.record);
-    let meant = |record: &SignedRecord| target.provider.is_none_or(|wanted| wanted == record.record().provider);
-    let registered: Vec<_> = registered.filter(meant).collect();
+    let registered = shared.directory.registry.lookup(&target.name, target.provider.as_ref(), MAX_RECORDS);
     let Ok(network) = shared.about.network.parse::<NetworkName>() else { return held };
     if registered.is_empty() {
         return held;
@@ -65,7 +62,7 @@ fn known(shared: &Shared, target: &ServiceTarget) -> Vec<u8> {
     // The node verified what it holds.
     let held = wire::bundle::decode(&held).unwrap_or_default();
     let held = held.into_iter().filter_map(|envelope| SignedRecord::restore(envelope.to_vec()).ok());
-    for record in held.chain(registered) {
+    for record in held.chain(registered.into_iter().map(|view| view.record)) {
         // Only its time may be over, and then nobody wants it.
         let _ = bundle.merge(record, now);
     }

@@ -128,7 +128,7 @@ pub(crate) async fn providers(
     };
     let mut known = BTreeMap::new();
     if let Some(name) = &name {
-        for view in shared.directory.registry.lookup(name, MOST) {
+        for view in shared.directory.registry.lookup(name, None, MOST) {
             let record = view.record.into_record();
             known.insert(record.provider, record.endpoints);
         }

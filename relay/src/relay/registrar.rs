@@ -26,6 +26,7 @@ use openred_core::{
     map::Set,
     peer_record::{MAX_ADDRESSES, SignedPeerRecord},
     record::SignedRecord,
+    wire::envelope::inline_key,
 };
 use openred_node::{Events, Node};
 use tokio::{task::JoinHandle, time::interval};
@@ -242,11 +243,7 @@ fn connected(node: &Node) -> Vec<PeerId> {
     node.peers().unwrap_or_default().into_iter().map(|peer| peer.peer).collect()
 }
 
-/// The code of the multihash that is its own content.
-const IDENTITY_HASH: u64 = 0;
-
 /// The key that a peer id holds; of RSA keys it is only the hash.
 fn key_of(peer: &PeerId) -> Option<PublicKey> {
-    let hash = peer.as_ref();
-    (hash.code() == IDENTITY_HASH).then(|| PublicKey::try_decode_protobuf(hash.digest()).ok()).flatten()
+    PublicKey::try_decode_protobuf(inline_key(peer)?).ok()
 }

@@ -97,6 +97,9 @@ fn what_is_wrong_or_missing_is_named_and_has_its_exit_code() {
     assert!(done.code == Some(1) && done.err.contains("operator's token"), "{}", done.err);
     let done = run(&[&show[..], &["--admin-token-file", file.to_str().unwrap()]].concat(), b"");
     assert!(done.code == Some(1) && done.err.contains("not registered"), "{}", done.err);
+    let strangers = ["--bootstrap", "127.0.0.1:1", "--admin-token-file", file.to_str().unwrap()];
+    let done = run(&[&show[..], &strangers].concat(), b"");
+    assert!(done.code == Some(2) && done.err.contains("give one --bootstrap"), "{}", done.err);
     relay.process.stop();
 }
 

@@ -86,11 +86,17 @@ pub fn reopen(bytes: &[u8], purpose: Purpose) -> Result<Vec<u8>, EnvelopeError> 
 /// the peer ids of their signers needs only the rest.
 #[cfg(feature = "server")]
 pub fn key_field(signer: &PeerId) -> Option<Vec<u8>> {
+    inline_key(signer).map(|key| Envelope { public_key: key.to_vec(), ..Envelope::default() }.encode_to_vec())
+}
+
+/// The public key that a peer id holds, in libp2p's protobuf encoding; of RSA keys it holds only the hash. Anybody can make up
+/// a peer id, so what it holds need not be a key.
+#[cfg(feature = "server")]
+pub fn inline_key(peer: &PeerId) -> Option<&[u8]> {
     /// The code of the multihash that is its own content.
     const IDENTITY: u64 = 0;
-    let hash = signer.as_ref();
-    let key = (hash.code() == IDENTITY).then(|| hash.digest().to_vec());
-    key.map(|public_key| Envelope { public_key, ..Envelope::default() }.encode_to_vec())
+    let hash = peer.as_ref();
+    (hash.code() == IDENTITY).then(|| hash.digest())
 }
 
 /// How long the envelope around a payload of `payload_len` bytes (at least one) will be, without signing it.

@@ -301,6 +301,12 @@ impl Index {
         living.filter_map(|offer| self.service(offer)).take(limit).collect()
     }
 
+    /// What one provider offers under a name, if it lives and its provider is present.
+    pub(super) fn offer(&self, now: u64, name: &str, provider: &PeerId) -> Option<ServiceView> {
+        let offer = self.offers.find(self.find(provider)?, name).filter(|offer| offer.lives(now))?;
+        self.service(offer)
+    }
+
     fn service(&self, offer: &Offer) -> Option<ServiceView> {
         let peer = self.slot(offer.node)?.statement.peer();
         let (state, heard) = self.standing_of(offer.node, &peer)?;

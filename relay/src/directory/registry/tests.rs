@@ -94,7 +94,7 @@ fn state(registry: &Registry, number: u64) -> Option<State> {
 }
 
 fn providers(registry: &Registry, name: &str) -> Vec<PeerId> {
-    registry.lookup(&name.parse().unwrap(), 100).iter().map(|found| found.record.record().provider).collect()
+    registry.lookup(&name.parse().unwrap(), None, 100).iter().map(|found| found.record.record().provider).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,6 +121,23 @@ async fn who_registers_is_found_with_its_services_until_it_leaves() {
     assert!(matches!(registry.heartbeat(&peer(1)), Err(RegistryError::UnknownNode(_))));
     let orphan = registry.publish(signed(1, offer(1, "go"))).await;
     assert!(matches!(orphan, Err(RegistryError::UnknownNode(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certain_provider_is_found_however_many_there_are() {
+    let home = Home::new();
+    let registry = home.open().await;
+    register(&registry, 1..6).await;
+    for number in 1..5 {
+        publish(&registry, number, "chess").await;
+    }
+    let name = "chess".parse().unwrap();
+    let found = |number| registry.lookup(&name, Some(&peer(number)), 1);
+    for number in 1..5 {
+        assert_eq!(found(number)[0].record.record().provider, peer(number));
+    }
+    assert!(found(5).is_empty(), "it is registered and offers something else");
+    assert!(found(6).is_empty(), "nobody knows it");
 }
 
 #[tokio::test(start_paused = true)]

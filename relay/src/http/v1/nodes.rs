@@ -16,6 +16,7 @@ use openred_core::{
     lifecycle::{Standing, State as LifeState},
     peer_record::SignedPeerRecord,
     record::SignedRecord,
+    wire::envelope::inline_key,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -316,16 +317,12 @@ pub(super) fn own(known: &Known, text: &str) -> Result<PeerId, Problem> {
 /// The public key of a peer: of Ed25519 peers the id holds it, others send it along.
 pub(super) fn key_of(peer: &PeerId, given: Option<&str>) -> Result<PublicKey, Problem> {
     let given = given.map(bytes_of).transpose()?;
-    let inline = (peer.as_ref().code() == IDENTITY_HASH).then(|| peer.as_ref().digest().to_vec());
-    let bytes = given.or(inline).ok_or_else(|| {
+    let bytes = given.or_else(|| inline_key(peer).map(<[u8]>::to_vec)).ok_or_else(|| {
         Problem::bad_request("`publicKey` is needed, since this peer id does not hold its key").code("KEY_INVALID")
     })?;
     let key = PublicKey::try_decode_protobuf(&bytes).ok().filter(|key| key.to_peer_id() == *peer);
     key.ok_or_else(|| Problem::bad_request("`publicKey` is not the key of this peer id").code("KEY_INVALID"))
 }
-
-/// The code of the multihash that is its own content.
-const IDENTITY_HASH: u64 = 0;
 
 pub(super) fn bytes_of(text: &str) -> Result<Vec<u8>, Problem> {
     BASE64URL_NOPAD

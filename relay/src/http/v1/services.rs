@@ -201,15 +201,9 @@ pub(crate) async fn lookup(
 ) -> Result<Response, Problem> {
     let target: ServiceTarget =
         target.parse().map_err(|error| Problem::bad_request(format!("{error}")).code("INVALID_NAME"))?;
-    let mut services: Vec<Service> = Vec::new();
-    let mut seen = Vec::new();
-    for view in shared.directory.registry.lookup(&target.name, MOST_PROVIDERS) {
-        let provider = view.record.record().provider;
-        if target.provider.is_none_or(|wanted| wanted == provider) {
-            seen.push(provider);
-            services.push(Service::from(&view));
-        }
-    }
+    let registered = shared.directory.registry.lookup(&target.name, target.provider.as_ref(), MOST_PROVIDERS);
+    let seen: Vec<_> = registered.iter().map(|view| view.record.record().provider).collect();
+    let mut services: Vec<Service> = registered.iter().map(Service::from).collect();
     for record in known_to_the_node(&shared, &target) {
         if !seen.contains(&record.record().provider) && services.len() < MOST_PROVIDERS {
             services.push(Service::new(&record, "dht"));

@@ -5,10 +5,9 @@
 //! and of that record the key once more ([`super::proof`]).
 
 use libp2p_identity::PeerId;
-use multiaddr::multihash::Multihash;
 use openred_core::{
     peer_record::SignedPeerRecord,
-    wire::{frame, unframe},
+    wire::{envelope::inline_key, frame, unframe},
 };
 
 use super::proof;
@@ -41,7 +40,7 @@ impl Statement {
     pub(super) fn of(row: &KeptNode<'_>) -> Self {
         let envelope = row.envelope.map(|envelope| proof::pack(envelope, &row.peer)).unwrap_or_default();
         let addresses = if envelope.is_empty() { row.addresses.as_bytes() } else { &[] };
-        let key = if key_of(&row.peer) == Some(row.public_key) { &[] } else { row.public_key };
+        let key = if inline_key(&row.peer) == Some(row.public_key) { &[] } else { row.public_key };
         let parts = [key, addresses, &envelope, row.region.as_bytes(), row.metadata.as_bytes()];
         let mut bytes = row.peer.to_bytes();
         parts.into_iter().for_each(|part| bytes.extend(frame(part)));
@@ -81,7 +80,7 @@ impl Statement {
         };
         Ok(NodeInfo {
             peer,
-            public_key: if key.is_empty() { key_of(&peer).unwrap_or_default() } else { key }.into(),
+            public_key: if key.is_empty() { inline_key(&peer).unwrap_or_default() } else { key }.into(),
             addresses: addresses.into(),
             envelope: envelope.map(Into::into),
             sequence: dates.sequence,
@@ -98,19 +97,11 @@ impl Statement {
     }
 }
 
-/// The code of the multihash that is its own content.
-const IDENTITY: u64 = 0;
-
-/// The public key that a peer id holds, in libp2p's protobuf encoding.
-fn key_of(peer: &PeerId) -> Option<&[u8]> {
-    let hash: &Multihash<64> = peer.as_ref();
-    (hash.code() == IDENTITY).then(|| hash.digest())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use multiaddr::multihash::Multihash;
     use openred_core::peer_record::PeerRecord;
 
     use super::*;
