@@ -294,11 +294,10 @@ impl Connection {
     /// Waits until the browser takes more.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            match self.state().phase {
-                Phase::Closed(_) | Phase::Broken(_) => {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the socket is closed")));
-                }
-                Phase::Opening | Phase::Open => {}
+            // The browser knows it before its close event comes, and complains in the console of what is sent meanwhile.
+            let is_closing = self.0.socket.ready_state() >= WebSocket::CLOSING;
+            if is_closing || matches!(self.state().phase, Phase::Closed(_) | Phase::Broken(_)) {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the socket is closed")));
             }
             if self.0.socket.buffered_amount() < MAX_UNSENT {
                 self.0.look_again = None;
