@@ -122,16 +122,46 @@ pub fn is_link_local(address: &Multiaddr) -> bool {
     }
 }
 
+/// Whether an address leads to one host of the public Internet, by the registries of special addresses of IANA (RFC 6890): an IP
+/// address that stands for no other network, no group, no translator or tunnel and no example. Names lead anywhere.
+pub(crate) fn is_global(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Ip4(ip)) => {
+            let examples = matches!(ip.octets(), [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _]);
+            let others = matches!(ip.octets(), [192, 88, 99, _] | [198, 18..=19, ..]);
+            !is_private_ip4(ip) && !examples && !others
+        }
+        Some(Protocol::Ip6(ip)) => match ip.segments() {
+            // Tunnels (Teredo and 6to4) and other protocols, and examples.
+            [0x2001, ..0x200, ..] | [0x2001, 0xdb8, ..] | [0x2002, ..] | [0x3fff, ..0x1000, ..] => false,
+            [first, ..] => first & 0xe000 == 0x2000,
+        },
+        _ => false,
+    }
+}
+
+/// Beside networks of one's own: this host, a carrier's translator (RFC 6598), protocols' own, groups and broadcast.
 fn is_private_ip4(ip: Ipv4Addr) -> bool {
-    // 100.64.0.0/10 lies behind a carrier's translator (RFC 6598).
-    let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-    ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified() || shared
+    matches!(
+        ip.octets(),
+        [0 | 10 | 127 | 224.., ..]
+            | [100, 64..=127, ..]
+            | [169, 254, ..]
+            | [172, 16..=31, ..]
+            | [192, 168, ..]
+            | [192, 0, 0, _]
+    )
 }
 
 fn is_private_ip6(ip: Ipv6Addr) -> bool {
-    match ip.to_ipv4_mapped() {
-        Some(ip) => is_private_ip4(ip),
-        None => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified(),
+    match ip.segments() {
+        // What stands for an IPv4 address: loopback and none among the first, then translated ones (RFC 6052) and 6to4.
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            is_private_ip4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+        }
+        [0x64, 0xff9b, ..] => true,
+        // Unique local, link-local and site-local addresses, and groups.
+        [first, ..] => matches!(first, 0xfc00..=0xfdff | 0xfe80..),
     }
 }
 

@@ -1,18 +1,18 @@
 //! Finding out whether a peer is there: a link that stands or can be made proves it, since its other end has the peer's key.
 //!
 //! This is what a relay's directory wants to know of nodes that fell silent. Their addresses were given by themselves, so
-//! those that only mean something near a machine are left out, unless this relay itself is reached at such addresses alone;
-//! names are left out then too, since a name leads wherever its owner wants; and a relay is asked for a circuit only if a
-//! link to it stands. A link that was made stays: the topology and the shell give
+//! only those of the public Internet are dialled, unless this relay itself is reached at private addresses alone: no private
+//! ones, no translators or tunnels that could lead to such, and no names, which lead wherever their owners want. A relay is
+//! asked for a circuit only if a link to it stands. A link that was made stays: the topology and the shell give
 //! back what nobody uses.
 //!
 //! Bounds: [`Config::max_orders`](crate::Config) questions at once.
 
 use libp2p_identity::PeerId;
-use multiaddr::{Multiaddr, Protocol};
+use multiaddr::Multiaddr;
 
 use crate::{
-    address::is_private,
+    address::is_global,
     boundary::{DialFailure, OpId, Outcome},
     context::{Connecting, Context, relay_of},
     error::Error,
@@ -46,7 +46,7 @@ impl Reaches {
         }
         let way = |address: &&Multiaddr| match relay_of(address) {
             Some(relay) => cx.links.is_connected(&relay),
-            None => private || (has_ip(address) && !is_private(address)),
+            None => private || is_global(address),
         };
         let ways: Vec<Multiaddr> = addresses.iter().filter(way).cloned().collect();
         match cx.connect(peer, &ways) {
@@ -86,11 +86,6 @@ impl Reaches {
         waiting.iter().for_each(|op| self.cancel(*op));
         waiting
     }
-}
-
-/// Whether an address says itself where it leads.
-fn has_ip(address: &Multiaddr) -> bool {
-    matches!(address.iter().next(), Some(Protocol::Ip4(_) | Protocol::Ip6(_)))
 }
 
 #[cfg(test)]

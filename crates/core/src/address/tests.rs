@@ -143,6 +143,17 @@ fn private_addresses_are_told_from_public_ones() {
         "/ip6/fe80::1/tcp/1",
         "/ip6/fd00::1/tcp/1",
         "/ip6/::ffff:192.168.1.1/tcp/1",
+        "/ip4/0.1.2.3/tcp/1",
+        "/ip4/192.0.0.170/tcp/1",
+        "/ip4/224.0.0.1/udp/1",
+        "/ip4/255.255.255.255/udp/1",
+        "/ip6/::/tcp/1",
+        "/ip6/::10.0.0.1/tcp/1",
+        "/ip6/64:ff9b::10.0.0.1/tcp/1",
+        "/ip6/64:ff9b:1::8.8.8.8/tcp/1",
+        "/ip6/2002:7f00:1::1/tcp/1",
+        "/ip6/fec0::1/tcp/1",
+        "/ip6/ff02::1/udp/1",
         "/dns/localhost/tcp/1",
         "/dns4/a.localhost./tcp/1",
         "/dns6/Printer.Local/tcp/1",
@@ -155,10 +166,76 @@ fn private_addresses_are_told_from_public_ones() {
         "/ip4/100.128.0.1/tcp/1",
         "/ip6/2001:db8::1/tcp/1",
         "/ip6/::ffff:192.0.2.1/tcp/1",
+        "/ip6/64:ff9b::8.8.8.8/tcp/1",
+        "/ip6/2002:808:808::1/tcp/1",
         "/dns/relay.example/tcp/1",
         "/dns/notlocalhost/tcp/1",
     ] {
         assert!(!private(text), "{text}");
+    }
+}
+
+#[test]
+fn only_hosts_of_the_public_internet_are_global() {
+    let global = |text: &str| is_global(&text.parse().expect(text));
+    for text in [
+        "/ip4/1.1.1.1/tcp/1",
+        "/ip4/9.9.9.9/udp/1/quic-v1",
+        "/ip4/100.63.255.255/tcp/1",
+        "/ip4/100.128.0.0/tcp/1",
+        "/ip4/172.15.255.255/tcp/1",
+        "/ip4/172.32.0.0/tcp/1",
+        "/ip4/192.0.1.1/tcp/1",
+        "/ip4/198.20.0.0/tcp/1",
+        "/ip4/223.255.255.255/tcp/1",
+        "/ip6/2001:200::1/tcp/1",
+        "/ip6/2001:4860:4860::8888/tcp/1",
+        "/ip6/2606:4700::1111/tcp/1",
+        "/ip6/3fff:1000::1/tcp/1",
+    ] {
+        assert!(global(text), "{text}");
+    }
+    for text in [
+        "/ip4/0.0.0.0/tcp/1",
+        "/ip4/0.255.255.255/tcp/1",
+        "/ip4/10.0.0.1/tcp/1",
+        "/ip4/100.64.0.0/tcp/1",
+        "/ip4/100.127.255.255/tcp/1",
+        "/ip4/127.0.0.1/tcp/1",
+        "/ip4/169.254.169.254/tcp/80",
+        "/ip4/172.16.0.1/tcp/1",
+        "/ip4/192.0.0.1/tcp/1",
+        "/ip4/192.0.2.1/tcp/1",
+        "/ip4/192.88.99.1/tcp/1",
+        "/ip4/192.168.0.1/tcp/1",
+        "/ip4/198.18.0.1/tcp/1",
+        "/ip4/198.51.100.1/tcp/1",
+        "/ip4/203.0.113.1/tcp/1",
+        "/ip4/224.0.0.1/udp/1",
+        "/ip4/240.0.0.1/tcp/1",
+        "/ip4/255.255.255.255/udp/1",
+        "/ip6/::/tcp/1",
+        "/ip6/::1/tcp/1",
+        "/ip6/::ffff:10.0.0.1/tcp/1",
+        "/ip6/::ffff:9.9.9.9/tcp/1",
+        "/ip6/64:ff9b::10.0.0.1/tcp/1",
+        "/ip6/64:ff9b::9.9.9.9/tcp/1",
+        "/ip6/64:ff9b:1::1/tcp/1",
+        "/ip6/100::1/tcp/1",
+        "/ip6/2001::1/tcp/1",
+        "/ip6/2001:2::1/tcp/1",
+        "/ip6/2001:db8::1/tcp/1",
+        "/ip6/2002:a00:1::1/tcp/1",
+        "/ip6/3fff::1/tcp/1",
+        "/ip6/fc00::1/tcp/1",
+        "/ip6/fe80::1/tcp/1",
+        "/ip6/fec0::1/tcp/1",
+        "/ip6/ff02::1/udp/1",
+        "/dns4/node.example/tcp/1",
+        "/dnsaddr/node.example",
+        "/p2p-circuit",
+    ] {
+        assert!(!global(text), "{text}");
     }
 }
 

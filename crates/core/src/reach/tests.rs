@@ -44,7 +44,7 @@ fn ask(machine: &mut Machine, addresses: &[Multiaddr]) -> Result<Vec<Multiaddr>,
 
 #[test]
 fn private_addresses_are_dialled_only_by_relays_that_have_no_others() {
-    let (private, public) = (address("/ip4/10.0.0.7/tcp/4001"), address("/ip4/192.0.2.7/tcp/4001"));
+    let (private, public) = (address("/ip4/10.0.0.7/tcp/4001"), address("/ip4/9.9.9.7/tcp/4001"));
     let both = [private.clone(), public.clone()];
     let names = [address("/dns4/node.example/tcp/22"), address("/dnsaddr/node.example")];
     let mut open = relay(&["/ip4/192.0.2.1/tcp/80/ws", "/ip4/10.0.0.1/tcp/80/ws"]);
@@ -70,7 +70,7 @@ fn who_is_reached_through_this_relay_alone_is_known_to_be_away() {
 #[test]
 fn a_link_of_either_side_answers() {
     let mut own = relay(&["/ip4/192.0.2.1/tcp/80/ws"]);
-    let theirs = address("/ip4/192.0.2.7/tcp/4001");
+    let theirs = address("/ip4/9.9.9.7/tcp/4001");
     assert!(ask(&mut own, std::slice::from_ref(&theirs)).is_ok(), "it is dialled");
     let connected = Input::Connected {
         peer: peer(2),
