@@ -10,7 +10,8 @@
 //! Placements that are due together share walks where that is exact. They wait in the order of the key space for one of
 //! [`WALKS`] places; when a walk ends, all of them that its [`Neighbourhood`] serves are stored without a walk of their own.
 //!
-//! Bounds: `k` requests a placement, [`WALKS`] walks; the callers bound the placements.
+//! Bounds: [`WALKS`] walks, and for each placement `k` requests that count, and uncounted ones to those that were too slow and to
+//! the relays that hold a place for this node; the callers bound the placements.
 
 use libp2p_identity::PeerId;
 
