@@ -13,9 +13,6 @@ use super::{
     NodeQuery, NodeRow, ServiceKey, ServiceQuery, Sink, StoreError, Taker, rows,
 };
 
-/// Rows of one page of an export.
-const EXPORT_PAGE: usize = 1000;
-
 /// Conditions, and what is bound in them.
 #[derive(Default)]
 struct Conditions {
@@ -219,33 +216,16 @@ pub(super) async fn notes(
 
 pub(super) async fn export(client: &mut Client, mut sink: Sink) -> Result<(), StoreError> {
     let moment = at_one_moment(client).await?;
-    let mut after = None;
-    loop {
-        let page = nodes(&moment, &NodeQuery::default(), after, EXPORT_PAGE).await?;
-        after = page.last().map(|node| node.peer);
-        let is_last = page.len() < EXPORT_PAGE;
-        page.into_iter().try_for_each(|node| sink(Row::Node(node)))?;
-        if is_last {
-            break;
-        }
-    }
-    let mut after = None;
-    loop {
-        let page = services(&moment, &ServiceQuery::default(), after.as_ref(), EXPORT_PAGE).await?;
-        after = page.last().map(ServiceKey::of);
-        let is_last = page.len() < EXPORT_PAGE;
-        page.into_iter().try_for_each(|record| sink(Row::Service(record)))?;
-        if is_last {
-            break;
-        }
-    }
-    // Both are bounded by the registry, to some tens of megabytes.
-    let all =
-        query(&moment, "SELECT space, key, value, expires FROM notes ORDER BY space, key", &[], rows::note).await?;
-    all.into_iter().try_for_each(|note| sink(Row::Note(note)))?;
+    // Each statement reads everything of its kind; the time counts until the last row is taken.
+    moment.batch_execute("SET LOCAL statement_timeout = '10min'").await?;
+    let text = format!("SELECT {} FROM nodes n JOIN liveness l ON l.peer = n.peer ORDER BY n.peer", rows::NODE);
+    each(&moment, &text, |row| sink(Row::Node(rows::node(row)?))).await?;
+    let text = "SELECT envelope FROM services ORDER BY name, provider";
+    each(&moment, text, |row| sink(Row::Service(columns::record(row.try_get(0)?)?))).await?;
+    let text = "SELECT space, key, value, expires FROM notes ORDER BY space, key";
+    each(&moment, text, |row| sink(Row::Note(rows::note(row)?))).await?;
     let text = "SELECT id, at, actor, action, subject, detail FROM audit ORDER BY id";
-    let all = query(&moment, text, &[], rows::audit).await?;
-    all.into_iter().try_for_each(|line| sink(Row::Audit(line)))
+    each(&moment, text, |row| sink(Row::Audit(rows::audit(row)?))).await
 }
 
 fn at_one_moment(
