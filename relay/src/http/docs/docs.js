@@ -71,16 +71,30 @@ function example (schema, depth = 0) {
   return { string: '', integer: 0, number: 0, boolean: false, object: {} }[type] ?? null
 }
 
+/** Whether all that is needed is there; beside each field that is empty stands what is missing, and the first one is given the focus. */
+function complete (inputs) {
+  for (const [parameter, input, missing] of inputs) {
+    const isMissing = parameter.required === true && input.value === ''
+    missing.textContent = isMissing ? `Give ${parameter.name}: the request needs it.` : ''
+    input.setAttribute('aria-invalid', String(isMissing))
+  }
+  const first = inputs.find(([, input]) => input.getAttribute('aria-invalid') === 'true')
+  first?.[1].focus()
+  return first === undefined
+}
+
 function trial (method, path, operation) {
   const parameters = (operation.parameters ?? []).map(resolve)
-  const inputs = parameters.map((parameter) => [parameter, el('input', {
-    type: 'text', value: parameter.in === 'path' ? parameter.example ?? parameter.schema?.example ?? '' : ''
-  })])
+  const inputs = parameters.map((parameter) => {
+    const example = parameter.in === 'path' ? parameter.example ?? parameter.schema?.example ?? '' : ''
+    return [parameter, el('input', { type: 'text', value: example }), el('small', { role: 'alert' })]
+  })
   const schema = Object.values(resolve(operation.requestBody).content ?? {})[0]?.schema
   const body = schema === undefined ? undefined : el('textarea', { spellcheck: 'false' }, JSON.stringify(example(schema), null, 2))
   const output = el('pre', { hidden: '' })
   const send = async (event) => {
     event.preventDefault()
+    if (!complete(inputs)) return
     const query = new URLSearchParams()
     let target = path
     const headers = {}
@@ -105,7 +119,7 @@ function trial (method, path, operation) {
     }
   }
   return el('form', { onsubmit: send },
-    ...inputs.map(([parameter, input]) => el('label', {}, el('code', {}, parameter.name), input,
+    ...inputs.map(([parameter, input, missing]) => el('label', {}, el('code', {}, parameter.name), input, missing,
       el('small', {}, `${parameter.in}${parameter.required ? ', needed' : ''}. ${parameter.description ?? ''}`))),
     body === undefined ? undefined : el('label', {}, 'Body', body),
     el('button', { type: 'submit' }, 'Send'), output)
