@@ -285,7 +285,7 @@ impl Relay {
             tracing::warn!("what the node learned could not be written in time");
         }
         tokio::join!(self.http.stop(LAST_ANSWERS), self.metrics.stop(LAST_ANSWERS));
-        // Nothing of this asks the database after it is closed.
+        // What of this is in the middle of something ends at its next wait; a database that was closed stays closed.
         drop(self.upkeep);
         if timeout(LAST_WORDS, self.shared.directory.registry.close()).await.is_err() {
             tracing::warn!(

@@ -3,7 +3,10 @@
 //! A node uses the relays that hold a reservation for it. What it says of itself it has signed anyway, for the DHT: its
 //! addresses and its services; and it sends both to the relays that it uses, however far from the key they are. So a
 //! registration costs no message of its own. The connection is the sign of life: it is told to the registry every
-//! [`TELL`], and a node that hangs up is waited for like anybody who is silent.
+//! [`TELL`], and so is who hangs up.
+//!
+//! Two tasks, since registrations wait for the database and signs of life must not: a database that is slow or away would make
+//! everybody look silent. One tells who is connected ([`telling`]), the other enters what nodes say ([`Desk`]).
 //!
 //! Who offers something is registered at once, others when their reservation has stood for [`SETTLED`], so that a command
 //! that looks something up and leaves is not remembered for two years.
@@ -22,18 +25,18 @@ use std::{
 use futures::{StreamExt, stream};
 use libp2p_identity::{PeerId, PublicKey};
 use openred_core::{
-    event::{Event, Statement},
+    event::{Event, State, Statement, Status},
     map::Set,
     peer_record::{MAX_ADDRESSES, SignedPeerRecord},
     record::SignedRecord,
     wire::envelope::inline_key,
 };
 use openred_node::{Events, Node};
-use tokio::{task::JoinHandle, time::interval};
+use tokio::{task::JoinSet, time::interval};
 
 use crate::{
     directory::registry::{Addresses, NodeView, Registration, Registry, RegistryError},
-    http::Shared,
+    http::{Shared, audit},
 };
 
 /// How often the registry hears of the peers that are connected, unless it waits for heartbeats for less than four times as
@@ -65,23 +68,43 @@ const AT_ONCE: usize = 64;
 const BATCH: usize = 256;
 
 /// Registers nodes while it lives.
-pub(super) struct Registrar(JoinHandle<()>);
+pub(super) struct Registrar {
+    /// Held for their end.
+    _tasks: JoinSet<()>,
+}
 
 impl Registrar {
     /// Begins with what happens from here on.
     pub(super) fn start(shared: Arc<Shared>, node: Node) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(telling(Arc::clone(&shared), node.clone(), node.events()));
         let events = node.events();
         let desk = Desk { shared, node, waiting: BTreeMap::new(), behind: None };
-        Self(tokio::spawn(desk.run(events)))
+        tasks.spawn(desk.run(events));
+        Self { _tasks: tasks }
     }
 }
 
-impl Drop for Registrar {
-    fn drop(&mut self) {
-        self.0.abort();
+/// Tells the registry who is connected and who hung up. It waits for the node alone.
+async fn telling(shared: Arc<Shared>, node: Node, mut events: Events) {
+    let registry = &shared.directory.registry;
+    let mut tells = interval(TELL.min(registry.waits().active / 4));
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Event::PeerConnected { peer, .. }) => registry.heard([peer]),
+                Some(Event::PeerDisconnected { peer, silent: false }) => registry.hung_up(&peer),
+                // From here on it is the relay that hangs up.
+                Some(Event::Status(Status { state: State::Closed, .. })) | None => return,
+                // A hang-up that was missed is a silence like any other, and the next tick makes up for the rest.
+                Some(_) => {}
+            },
+            _ = tells.tick() => registry.heard(connected(&node)),
+        }
     }
 }
 
+/// Enters nodes and what they offer.
 struct Desk {
     shared: Arc<Shared>,
     node: Node,
@@ -95,7 +118,6 @@ impl Desk {
     async fn run(mut self, events: Events) {
         let mut events = events.ready_chunks(BATCH);
         let mut looks = interval(LOOK);
-        let mut tells = interval(TELL.min(self.registry().waits().active / 4));
         loop {
             tokio::select! {
                 batch = events.next() => match batch {
@@ -103,7 +125,6 @@ impl Desk {
                     None => return,
                 },
                 _ = looks.tick() => self.look().await,
-                _ = tells.tick() => self.registry().heard(connected(&self.node)),
             }
         }
     }
@@ -116,8 +137,6 @@ impl Desk {
         let mut stated = BTreeMap::<PeerId, Vec<Statement>>::new();
         for event in events {
             match event {
-                Event::PeerConnected { peer, .. } => self.registry().heard([peer]),
-                Event::PeerDisconnected { peer, silent: false } => self.registry().hung_up(&peer),
                 Event::Stated(statement) => stated.entry(statement.peer()).or_default().push(*statement),
                 Event::Lagged { .. } => drop(self.behind.get_or_insert_with(|| Instant::now() + PAUSE.1)),
                 _ => {}
@@ -167,6 +186,14 @@ impl Desk {
             async move { (peer, entry.await) }
         });
         let entered: Vec<_> = stream::iter(entering.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect().await;
+        let registered: Vec<PeerId> =
+            entered.iter().filter(|(_, result)| matches!(result, Ok(true))).map(|(peer, _)| *peer).collect();
+        if !registered.is_empty() {
+            // Who hung up while the database took its time was not known then, or counts as heard since.
+            let there: Set<PeerId> = connected(&self.node).into_iter().collect();
+            let gone = registered.iter().filter(|peer| !there.contains(peer));
+            gone.for_each(|peer| self.registry().hung_up(peer));
+        }
         for (peer, result) in entered {
             let Err(error) = result else { continue };
             tracing::debug!(%peer, %error, "a node that uses this relay could not be registered");
@@ -178,7 +205,8 @@ impl Desk {
         }
     }
 
-    async fn enter_one(&self, peer: PeerId, statements: Vec<Statement>, settled: bool) -> Result<(), RegistryError> {
+    /// True if the node was registered, or registered anew.
+    async fn enter_one(&self, peer: PeerId, statements: Vec<Statement>, settled: bool) -> Result<bool, RegistryError> {
         let (mut signed, mut records) = (None, Vec::new());
         for statement in statements {
             match statement {
@@ -192,22 +220,34 @@ impl Desk {
             Some(known) => signed.as_ref().is_some_and(|record| record.record().sequence > known.info.sequence),
         };
         if known.is_none() && !is_new {
-            return Ok(());
+            return Ok(false);
         }
+        let (mut is_registered, mut is_entered) = (false, false);
         if is_new && let Some(registration) = self.registration(peer, known, signed, &records) {
             match self.registry().register(registration).await {
+                Ok(registered) => (is_registered, is_entered) = (true, registered.is_new),
                 // What it said over HTTP is newer.
-                Ok(_) | Err(RegistryError::Stale) => {}
+                Err(RegistryError::Stale) => {}
                 Err(error) => return Err(error),
             }
         }
-        for record in records {
-            match self.registry().publish(record).await {
-                Ok(_) | Err(RegistryError::Stale) => {}
-                Err(error) => return Err(error),
+        let publish = async {
+            for record in records {
+                match self.registry().publish(record).await {
+                    Ok(_) | Err(RegistryError::Stale) => {}
+                    Err(error) => return Err(error),
+                }
             }
-        }
-        Ok(())
+            Ok(is_registered)
+        };
+        let note = async {
+            if is_entered {
+                audit::record(&self.shared, &peer.to_string(), "node:register", "", "peer-to-peer").await;
+            }
+        };
+        // Both wait for the disk, and can wait for the same turn of it.
+        let (published, ()) = tokio::join!(publish, note);
+        published
     }
 
     /// What a node says of itself: the addresses that it signed, or that it told when it connected; and what it said over
