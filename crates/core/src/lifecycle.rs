@@ -8,6 +8,7 @@
 //! | state | for | then | and at its end |
 //! |---|---|---|---|
 //! | `active` | 90 s without a heartbeat | `pending-first-check` | the node is checked |
+//! | `active`, hung up | 30 s without a heartbeat | `pending-first-check` | the node is checked |
 //! | `pending-first-check` | 5 min, or until the check fails | `failed-first-check` | |
 //! | `failed-first-check` | 1 h | `retry-48-hours` | |
 //! | `retry-48-hours` | 48 h | `retry-2-weeks` | the node is checked |
@@ -18,15 +19,17 @@
 //! | `dead` | | | the entry is forgotten |
 //!
 //! [`handle_heard`](Lifecycle::handle_heard) leads from every state but `dead` to `active`,
-//! [`handle_farewell`](Lifecycle::handle_farewell) to `draining`, and there are no other moves.
+//! [`handle_farewell`](Lifecycle::handle_farewell) to `draining`, and there are no other moves. A node has hung up when its
+//! connection to the directory ended in good order ([`handle_hung_up`](Lifecycle::handle_hung_up)): it may be gone, or a page
+//! that is loaded again, or send heartbeats in another way, so it is waited for during one
+//! [`heartbeat`](LifecycleConfig::heartbeat).
 //!
 //! **Nobody is judged while the directory itself may be the one that is deaf.** When many nodes leave `active` at once
 //! ([`BrakeConfig`]), the brake holds: time stands still for every entry, failed checks count for nothing, and heartbeats and
-//! successful checks do what they always do. A node whose connection to the directory ended in good order
-//! ([`handle_hung_up`](Lifecycle::handle_hung_up)) does not count, since a directory that hears others hang up is not deaf:
-//! pages come and go by the dozen. It lets go [`grace`](LifecycleConfig::grace) after enough of the silent ones came
-//! back, when an operator says so, or at its limit. After a start with known entries, and after a stall of the process, time
-//! stands still for `grace` too.
+//! successful checks do what they always do. A node that has hung up does not count, since a directory that hears others hang
+//! up is not deaf: pages come and go by the dozen. The brake lets go [`grace`](LifecycleConfig::grace) after enough of the
+//! silent ones came back, when an operator says so, or at its limit. After a start with known entries, and after a stall of
+//! the process, time stands still for `grace` too.
 //!
 //! # Driving it
 //!
@@ -180,11 +183,15 @@ impl Lifecycle {
         self.spoke(now, id, State::Draining);
     }
 
-    /// The node's connection to the directory ended, and not by silence. It is waited for as ever, since it may only have been
-    /// a tab that is opened again; but its silence from here on is its own.
-    pub fn handle_hung_up(&mut self, id: EntryId) {
-        if let Some(Some(entry)) = self.entries.get_mut(id.index()) {
-            entry.hung_up = true;
+    /// The node's connection to the directory ended, and not by silence. It may be back in a moment, or send heartbeats in
+    /// another way, so an active node stays so for the time of one heartbeat; and its silence from here on is its own.
+    pub fn handle_hung_up(&mut self, now: Now, id: EntryId) {
+        let deadline = self.brake.time(now) + millis(self.config.heartbeat);
+        let Some(Some(entry)) = self.entries.get_mut(id.index()) else { return };
+        entry.hung_up = true;
+        if entry.state == State::Active && deadline < entry.deadline {
+            entry.deadline = deadline;
+            self.queue.file(deadline, id);
         }
     }
 
@@ -270,6 +277,11 @@ impl Lifecycle {
         let entry = self.entry(id)?;
         let left = entry.deadline.saturating_sub(self.brake.time(now));
         Some(Standing { state: entry.state, since: entry.since, deadline: now.unix_ms.saturating_add(left) })
+    }
+
+    /// Whether the connection of an entry ended in good order, and it was not heard since.
+    pub fn has_hung_up(&self, id: EntryId) -> bool {
+        self.entry(id).is_some_and(|entry| entry.hung_up)
     }
 
     /// How many entries are in a state.

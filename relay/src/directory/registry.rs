@@ -22,10 +22,7 @@ mod views;
 mod writer;
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -37,7 +34,7 @@ use openred_core::{
     time::{Now, millis},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -79,9 +76,10 @@ struct Shared {
     index: Mutex<Index>,
     changes: ChangeLog,
     jobs: mpsc::Sender<Job>,
-    is_store_down: AtomicBool,
-    /// Nodes that the lifecycle wants to be checked.
-    checks: watch::Sender<Vec<PeerId>>,
+    /// Why the database did not do what was last asked of it, if it may do so later.
+    trouble: Mutex<Option<StoreError>>,
+    /// Wakes who waits for a check that the lifecycle wishes.
+    wished: Notify,
 }
 
 impl Registry {
@@ -100,8 +98,8 @@ impl Registry {
             index: Mutex::new(Index::new(lifecycle)),
             changes: ChangeLog::new(config.changes_in_memory),
             jobs,
-            is_store_down: AtomicBool::new(false),
-            checks: watch::Sender::new(Vec::new()),
+            trouble: Mutex::default(),
+            wished: Notify::new(),
             config,
             clock,
             store,
@@ -203,11 +201,13 @@ impl Registry {
         }
     }
 
-    /// A node's peer-to-peer connection to this relay ended, and not by silence.
+    /// A node's peer-to-peer connection to this relay ended, and not by silence. One that has taken back all that it offered, or
+    /// does it yet, has stopped; others are asked after soon.
     pub(crate) fn hung_up(&self, peer: &PeerId) {
+        let now = self.now();
         let mut index = self.shared.index();
         if let Some(id) = index.find(peer) {
-            index.tell(|lifecycle| lifecycle.handle_hung_up(id));
+            index.hang_up(now, id);
         }
     }
 
@@ -220,9 +220,16 @@ impl Registry {
         }
     }
 
-    /// Whom to ask whether they are there, as the lifecycle wishes; each change brings new ones. Nobody has to.
-    pub(crate) fn checks(&self) -> watch::Receiver<Vec<PeerId>> {
-        self.shared.checks.subscribe()
+    /// Whom to ask whether they are there, as the lifecycle wishes: at most `most`, as soon as there is somebody. Each is told
+    /// to one caller, once; nobody has to ask. Dropping the future loses nothing.
+    pub(crate) async fn wished_checks(&self, most: usize) -> Vec<PeerId> {
+        loop {
+            let peers = self.shared.index().take_wished(most);
+            if !peers.is_empty() {
+                return peers;
+            }
+            self.shared.wished.notified().await;
+        }
     }
 
     /// Whether a node is registered.
@@ -311,18 +318,25 @@ impl Registry {
 
     /// What the directory is doing.
     pub(crate) fn stats(&self) -> Stats {
-        let index = self.shared.index();
+        let now = self.now();
+        let mut index = self.shared.index();
+        let services = index.services(now);
         let lifecycle = index.lifecycle();
         Stats {
             states: State::ALL.map(|state| lifecycle.count(state)),
-            services: index.services(),
+            services,
             held: lifecycle.held(),
             queued: self.shared.config.queue - self.shared.jobs.capacity(),
             queue: self.shared.config.queue,
             unflushed: index.dirty(),
-            is_store_down: self.shared.is_store_down.load(Ordering::Relaxed),
+            is_store_down: self.shared.trouble().is_some(),
             newest_change: *self.shared.changes.newest().borrow(),
         }
+    }
+
+    /// Whether the database could not be reached lately. While that is so it is asked again by itself.
+    pub(crate) fn is_store_away(&self) -> bool {
+        matches!(*self.shared.trouble(), Some(StoreError::Unavailable(_)))
     }
 
     /// Whether the database can be read and written.
@@ -475,6 +489,10 @@ impl Shared {
     /// A panic while the index was held leaves at worst one node wrong; the next sign of life mends it.
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes, and waits until it is durable.

@@ -70,14 +70,14 @@ fn directory(text: &mut Exposition, shared: &Shared) {
     }
     let silent = stats.held.map_or(0, |held| held.silent);
     let gauges = [
-        ("openred_directory_services", "Services in the directory", stats.services),
+        ("openred_directory_services", "Services that a lookup names", stats.services),
         ("openred_directory_brake_silent_nodes", "Nodes that went silent while the brake holds", silent),
         ("openred_directory_write_queue", "Writes that wait for the database", stats.queued),
         ("openred_directory_write_queue_limit", "Writes that may wait for the database", stats.queue),
         ("openred_directory_unflushed_heartbeats", "Signs of life that are not written down", stats.unflushed),
         (
             "openred_directory_database_up",
-            "Whether the database was there for the last write",
+            "Whether the database does what is asked of it",
             usize::from(!stats.is_store_down),
         ),
     ];

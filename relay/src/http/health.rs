@@ -1,7 +1,8 @@
 //! `/healthz` and `/readyz`: for supervisors and load balancers.
 //!
-//! Alive means that the process answers. Ready means that the listeners are bound and the data directory is open,
-//! whatever the other relays do: a relay that is alone is still a first contact.
+//! Alive means that the process answers. Ready means that the listeners are bound and the directory's database can be reached,
+//! whatever the other relays do: a relay that is alone is still a first contact. A relay whose database is away goes on with
+//! what is in its memory, and says what is wrong.
 
 use std::sync::{
     Arc,
@@ -55,23 +56,36 @@ impl Phase {
 /// How the process is.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
-    /// `alive`, or `starting`, `ready` or `draining`.
+    /// `alive`, or `starting`, `ready`, `no-database` or `draining`.
     #[schema(example = "ready")]
     status: &'static str,
+    /// What is wrong, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
 }
+
+/// What a relay lacks without its database.
+const NO_DATABASE: &str = "the directory cannot reach its database: nodes and services that are in memory are found, and new ones \
+                           are refused; the network goes on";
 
 /// Whether the process answers.
 #[utoipa::path(get, path = "/healthz", tag = "relay", operation_id = "alive",
     responses((status = 200, description = "It does", body = Health)))]
 pub(crate) async fn alive() -> impl IntoResponse {
-    ([(CACHE_CONTROL, "no-store")], Json(Health { status: "alive" }))
+    ([(CACHE_CONTROL, "no-store")], Json(Health { status: "alive", reason: None }))
 }
 
-/// Whether the listeners are bound and the data directory is open.
+/// Whether the listeners are bound and the directory's database can be reached.
 #[utoipa::path(get, path = "/readyz", tag = "relay", operation_id = "ready",
     responses((status = 200, description = "They are", body = Health),
-        (status = 503, description = "Not yet, or not any more", body = Health)))]
+        (status = 503, description = "Not yet, or not any more, or the database is away", body = Health)))]
 pub(crate) async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let status = if shared.phase.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [(CACHE_CONTROL, "no-store")], Json(Health { status: shared.phase.name() }))
+    let (status, health) = match shared.phase.name() {
+        "ready" if shared.directory.registry.is_store_away() => {
+            (StatusCode::SERVICE_UNAVAILABLE, Health { status: "no-database", reason: Some(NO_DATABASE) })
+        }
+        status @ "ready" => (StatusCode::OK, Health { status, reason: None }),
+        status => (StatusCode::SERVICE_UNAVAILABLE, Health { status, reason: None }),
+    };
+    (status, [(CACHE_CONTROL, "no-store")], Json(health))
 }

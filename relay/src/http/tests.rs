@@ -313,6 +313,29 @@ async fn readiness_follows_the_phase_and_life_does_not() {
 }
 
 #[tokio::test]
+async fn a_relay_that_cannot_reach_its_database_is_not_ready_and_says_why() {
+    let world = built().await;
+    let ready = async || {
+        let (status, _, body) = get_with(&world, "/readyz", &[]).await;
+        (status, json(&body))
+    };
+    let locker = rusqlite::Connection::open(world.database()).unwrap();
+    locker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    world.shared.directory.registry.audit("somebody", "something", "", "").await.unwrap_err();
+    let (status, body) = ready().await;
+    assert_eq!((status, &body["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"no-database".into()));
+    assert!(body["reason"].as_str().unwrap().contains("cannot reach its database"), "{body}");
+    assert_eq!(get_with(&world, "/healthz", &[]).await.0, StatusCode::OK);
+    locker.execute_batch("ROLLBACK").unwrap();
+    let back = async {
+        while ready().await != (StatusCode::OK, serde_json::json!({ "status": "ready" })) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
+}
+
+#[tokio::test]
 async fn failures_are_problem_documents() {
     for (request, status) in [
         (Request::get("/nothing"), StatusCode::NOT_FOUND),

@@ -5,12 +5,15 @@
 //! given by the nodes themselves, so a check could be aimed at somebody else: private ones and names are left out by the node
 //! ([`openred_core::Machine::reach`]), and no host is dialled more often than once in [`HOST_PAUSE`].
 //!
-//! Bounds: [`AT_ONCE`] checks at a time, each at [`ADDRESSES`] addresses for [`LIMIT`]; [`WAITING`] that wait. What exceeds
-//! that is not checked, which is no harm: the lifecycle goes on without.
+//! Bounds: [`AT_ONCE`] checks at a time, each at [`ADDRESSES`] addresses for [`LIMIT`]; [`WAITING`] that wait here. Further wishes
+//! wait in the registry.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,7 @@ use tokio::{
 use crate::{
     directory::registry::{NodeView, Registry},
     http::Shared,
+    metrics::exposition::{Exposition, Kind},
 };
 
 /// From a wish to the check, unless the lifecycle gives the first check less than four times as long. A guess.
@@ -61,6 +65,37 @@ enum Answer {
     Unknown,
 }
 
+impl Answer {
+    const ALL: [Self; 3] = [Self::Reached, Self::Unreached, Self::Unknown];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::Unreached => "unreached",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How many checks came to each answer.
+#[derive(Debug, Default)]
+struct Counts([AtomicU64; 3]);
+
+impl Counts {
+    fn count(&self, answer: Answer) {
+        self.0[answer as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn write(&self, text: &mut Exposition) {
+        let help = "Checks of silent nodes by what came of them";
+        let mut checks = text.metric("openred_directory_checks_total", Kind::Counter, help);
+        for answer in Answer::ALL {
+            let count = self.0[answer as usize].load(Ordering::Relaxed);
+            checks.sample(&[("result", answer.as_str())], count as f64);
+        }
+    }
+}
+
 /// How a node is asked after.
 trait Reach: Send + Sync + 'static {
     fn reach(&self, peer: PeerId, addresses: Vec<Multiaddr>) -> BoxFuture<'static, Answer>;
@@ -87,7 +122,10 @@ pub(super) struct Checks(JoinHandle<()>);
 
 impl Checks {
     pub(super) fn start(shared: Arc<Shared>, node: Node) -> Self {
-        Self(tokio::spawn(async move { run(&shared.directory.registry, node).await }))
+        let counts = Arc::new(Counts::default());
+        let counted = Arc::clone(&counts);
+        shared.metrics.add(Box::new(move |text| counted.write(text)));
+        Self(tokio::spawn(async move { run(&shared.directory.registry, node, &counts).await }))
     }
 }
 
@@ -98,24 +136,27 @@ impl Drop for Checks {
 }
 
 /// Runs until it is dropped.
-async fn run(registry: &Registry, reach: impl Reach) {
-    let mut wishes = registry.checks();
+async fn run(registry: &Registry, reach: impl Reach, counts: &Counts) {
     let mut queue = Queue::new(DELAY.min(registry.waits().first_check / 4));
     let mut running = FuturesUnordered::new();
     loop {
         let next = queue.next_at().filter(|_| running.len() < AT_ONCE);
+        let room = queue.room();
         tokio::select! {
-            Ok(()) = wishes.changed() => queue.want(&wishes.borrow_and_update(), Instant::now()),
+            peers = registry.wished_checks(room), if room > 0 => queue.want(&peers, Instant::now()),
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 if let Some((peer, addresses)) = queue.take(Instant::now(), |peer| registry.node(peer)) {
                     running.push(reach.reach(peer, addresses).map(move |answer| (peer, answer)));
                 }
             }
-            Some((peer, answer)) = running.next(), if !running.is_empty() => match answer {
-                Answer::Reached => registry.heard([peer]),
-                Answer::Unreached => registry.unreached(&peer),
-                Answer::Unknown => {}
-            },
+            Some((peer, answer)) = running.next(), if !running.is_empty() => {
+                counts.count(answer);
+                match answer {
+                    Answer::Reached => registry.heard([peer]),
+                    Answer::Unreached => registry.unreached(&peer),
+                    Answer::Unknown => {}
+                }
+            }
         }
     }
 }
@@ -135,9 +176,14 @@ impl Queue {
         Self { delay, waiting: VecDeque::new(), queued: BTreeSet::new(), hosts: BTreeMap::new() }
     }
 
+    /// How many more checks may wait.
+    fn room(&self) -> usize {
+        WAITING.saturating_sub(self.waiting.len())
+    }
+
     fn want(&mut self, peers: &[PeerId], now: Instant) {
         for peer in peers {
-            if self.waiting.len() < WAITING && self.queued.insert(*peer) {
+            if self.queued.insert(*peer) {
                 self.waiting.push_back((now + self.delay, *peer, false));
             }
         }

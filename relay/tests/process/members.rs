@@ -61,6 +61,9 @@ fn a_provider_stands_in_the_directory_of_its_relay_is_waited_for_and_is_back_at_
     until("what it withdrew is gone", || {
         relay.get("/v1/services?text=chess").json()["services"].as_array().unwrap().is_empty()
     });
+    until("it ended in good order", || state(&relay, &peer) == "draining");
+    assert_eq!(relay.get(&format!("/v1/nodes/{peer}")).json()["registeredAt"], registered, "nothing was forgotten");
+    assert_eq!(relay.get("/v1/status").json()["services"], 0);
     let nodes = relay.get("/v1/nodes").json();
     assert_eq!(nodes["nodes"].as_array().unwrap().len(), 1, "who only looked something up left no trace: {nodes}");
 
@@ -68,4 +71,29 @@ fn a_provider_stands_in_the_directory_of_its_relay_is_waited_for_and_is_back_at_
     let left = fs::read_dir(home.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name());
     let log: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("directory.sqlite-")).collect();
     assert!(log.is_empty(), "the database is closed: {log:?}");
+}
+
+#[test]
+fn while_the_database_is_locked_connected_nodes_are_heard() {
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let relay = Relay::start(&data, &HASTY);
+    let identity = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (_first, first) = provide(&relay, &identity("first.key"));
+    until("the first is in the directory", || state(&relay, &first) == "active");
+    let locker = rusqlite::Connection::open(data.join("directory.sqlite")).unwrap();
+    locker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (_second, second) = provide(&relay, &identity("second.key"));
+    let heard = || relay.get(&format!("/v1/nodes/{first}")).json()["heardAt"].as_u64().unwrap();
+    let begun = heard();
+    until("its connection is its heartbeat", || {
+        assert_eq!(state(&relay, &first), "active");
+        heard() > begun + 8_000
+    });
+    assert_eq!(state(&relay, &second), "", "what is not durable is not told");
+    assert_eq!(relay.get("/readyz").json()["status"], "no-database");
+    locker.execute_batch("ROLLBACK").unwrap();
+    until("the second is registered when it can be", || state(&relay, &second) == "active");
+    assert_eq!(relay.get("/readyz").status, 200);
+    relay.process.stop();
 }

@@ -11,7 +11,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The times of a lifecycle. Where no source is named, the default comes from requirement D2.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LifecycleConfig {
-    /// How often nodes are asked to send a heartbeat. The default is 30 s: 3 300 heartbeats a second of 100 000 nodes; a guess.
+    /// How often nodes are asked to send a heartbeat, and how long one that has hung up is waited for. The default is 30 s:
+    /// 3 300 heartbeats a second of 100 000 nodes; a guess.
     pub heartbeat: Duration,
     /// Silence after which a node is checked. The default is 90 s, three heartbeats.
     pub active: Duration,

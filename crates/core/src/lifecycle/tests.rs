@@ -197,7 +197,7 @@ fn nodes_that_hang_up_are_waited_for_and_do_not_trip_the_brake() {
     let pages = directory.admit(40);
     let servers = directory.admit(40);
     for page in &pages {
-        directory.lifecycle.handle_hung_up(*page);
+        directory.lifecycle.handle_hung_up(directory.now, *page);
     }
     assert_eq!(directory.count(State::Active), 80, "hanging up is no move");
     directory.run_with(&servers, 2 * MINUTE);
@@ -208,6 +208,33 @@ fn nodes_that_hang_up_are_waited_for_and_do_not_trip_the_brake() {
     directory.run_with(&servers, 2 * MINUTE);
     let hold = directory.lifecycle.held().expect("who was heard again and is silent counts as anybody does");
     assert_eq!(hold.cause, Cause::MassSilence);
+}
+
+#[test]
+fn who_hangs_up_is_asked_after_soon_unless_it_is_heard() {
+    let mut directory = Directory::new();
+    let nodes = directory.admit(3);
+    let [gone, back, other] = nodes[..] else { unreachable!() };
+    directory.run_for(10 * MINUTE / 60);
+    for node in [gone, back] {
+        directory.lifecycle.handle_hung_up(directory.now, node);
+    }
+    assert!(directory.lifecycle.has_hung_up(gone) && !directory.lifecycle.has_hung_up(other));
+    directory.run_for(29 * MINUTE / 60);
+    directory.hear(&[back]);
+    directory.run_for(MINUTE / 60);
+    assert_eq!(directory.moves(), [(40, State::PendingFirstCheck)]);
+    assert_eq!(directory.state(gone), Some(State::PendingFirstCheck));
+    directory.run_for(50 * MINUTE / 60);
+    assert_eq!(directory.moves(), [(90, State::PendingFirstCheck)], "who is silent has its whole time");
+    directory.run_for(39 * MINUTE / 60);
+    assert_eq!(directory.moves(), [(129, State::PendingFirstCheck)], "and so has who was heard again");
+
+    directory.hear(&[gone]);
+    directory.run_for(80 * MINUTE / 60);
+    directory.lifecycle.handle_hung_up(directory.now, gone);
+    directory.run_for(10 * MINUTE / 60);
+    assert_eq!(directory.state(gone), Some(State::PendingFirstCheck), "hanging up prolongs nothing");
 }
 
 #[test]
@@ -493,7 +520,7 @@ proptest! {
                 Happens::HungUp(number) => {
                     if let Some(id) = pick(number) {
                         let before = directory.state(id);
-                        directory.lifecycle.handle_hung_up(id);
+                        directory.lifecycle.handle_hung_up(now, id);
                         prop_assert_eq!(directory.state(id), before);
                     }
                 }

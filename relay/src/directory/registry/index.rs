@@ -12,8 +12,9 @@ mod proof;
 mod statement;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
+    time::Duration,
 };
 
 use hashbrown::{HashTable, hash_table::Entry as TableEntry};
@@ -47,6 +48,9 @@ struct Slot {
 /// Offers of one name that a lookup looks at; the rest is for lists. Each costs less than a microsecond.
 const LOOKED_AT: usize = 4096;
 
+/// How long a count of the services holds, since counting looks at all of them: some milliseconds with 100 000 nodes. A guess.
+const COUNTED: Duration = Duration::from_secs(1);
+
 /// What counts as a life at least when silences are compared, in milliseconds: a minute, about which nothing is to be learned.
 const SHORTEST_LIFE: f64 = 60_000.0;
 
@@ -60,7 +64,11 @@ pub(super) struct Index {
     /// Who is banned, and until when.
     pub(super) bans: HashMap<PeerId, u64>,
     dirty: usize,
+    /// How many services a lookup would name, and since when that is so, in elapsed time.
+    counted: Option<(Duration, usize)>,
     news: News,
+    /// Nodes to ask whether they are there, until somebody takes them; each is here.
+    wished: BTreeSet<EntryId>,
 }
 
 /// What came of the lifecycle.
@@ -70,8 +78,6 @@ pub(super) struct News {
     pub(super) moved: Vec<Liveness>,
     /// Nodes that were given up.
     pub(super) died: Vec<PeerId>,
-    /// Nodes to ask whether they are there.
-    pub(super) check: Vec<PeerId>,
 }
 
 impl Index {
@@ -84,7 +90,9 @@ impl Index {
             offers: Offers::default(),
             bans: HashMap::new(),
             dirty: 0,
+            counted: None,
             news: News::default(),
+            wished: BTreeSet::new(),
         }
     }
 
@@ -106,8 +114,19 @@ impl Index {
         self.dirty
     }
 
-    pub(super) fn services(&self) -> usize {
-        self.offers.len()
+    /// How many services a lookup would name, as they were within the last [`COUNTED`].
+    pub(super) fn services(&mut self, now: Now) -> usize {
+        if let Some((at, count)) = self.counted
+            && now.elapsed < at + COUNTED
+        {
+            return count;
+        }
+        let named =
+            |id: &EntryId| self.slot(*id).is_some_and(|slot| self.standing_of(*id, &slot.statement.peer()).is_some());
+        let nodes = self.lifecycle.ids().filter(named);
+        let count = nodes.map(|id| self.living(now, id)).sum();
+        self.counted = Some((now.elapsed, count));
+        count
     }
 
     pub(super) fn find(&self, peer: &PeerId) -> Option<EntryId> {
@@ -205,6 +224,21 @@ impl Index {
         self.settle();
     }
 
+    /// The node's connection to this relay ended, and not by silence.
+    pub(super) fn hang_up(&mut self, now: Now, id: EntryId) {
+        self.lifecycle.handle_hung_up(now, id);
+        self.settle();
+        self.see_off(now, id);
+    }
+
+    /// A node that has hung up and has taken back all that it offered has stopped as one that says farewell does.
+    fn see_off(&mut self, now: Now, id: EntryId) {
+        let has_withdrawn = self.offers.of_node(id).any(|offer| offer.is_withdrawn());
+        if self.lifecycle.has_hung_up(id) && has_withdrawn && self.living(now, id) == 0 {
+            self.drain(now, id);
+        }
+    }
+
     fn mark(&mut self, now: Now, id: EntryId) {
         let Some(Some(slot)) = self.slots.get_mut(id.index()) else { return };
         slot.heard = slot.heard.max(now.unix_ms);
@@ -225,7 +259,7 @@ impl Index {
     }
 
     /// A service record was stored.
-    pub(super) fn put_service(&mut self, record: &SignedRecord) {
+    pub(super) fn put_service(&mut self, now: Now, record: &SignedRecord) {
         let said = record.record();
         let Some(id) = self.find(&said.provider) else { return };
         let held = self.offers.find(id, said.name.as_str()).map(|offer| offer.envelope(&said.provider));
@@ -240,13 +274,14 @@ impl Index {
             envelope: record.envelope(),
         };
         self.offers.put(id, &said.provider, &told);
+        self.see_off(now, id);
     }
 
     /// Replaces all services of a node.
-    pub(super) fn set_services(&mut self, peer: &PeerId, records: &[SignedRecord]) {
+    pub(super) fn set_services(&mut self, now: Now, peer: &PeerId, records: &[SignedRecord]) {
         let Some(id) = self.find(peer) else { return };
         self.offers.clear(id);
-        records.iter().for_each(|record| self.put_service(record));
+        records.iter().for_each(|record| self.put_service(now, record));
     }
 
     /// Drops services that have expired.
@@ -280,8 +315,12 @@ impl Index {
 
     /// Where a node stands, and how many living services it offers.
     fn life(&self, now: Now, id: EntryId) -> Option<(Standing, usize)> {
-        let services = self.offers.of_node(id).filter(|offer| offer.lives(now.unix_ms)).count();
-        Some((self.lifecycle.standing(now, id)?, services))
+        Some((self.lifecycle.standing(now, id)?, self.living(now, id)))
+    }
+
+    /// How many services of a node live.
+    fn living(&self, now: Now, id: EntryId) -> usize {
+        self.offers.of_node(id).filter(|offer| offer.lives(now.unix_ms)).count()
     }
 
     /// The provider of a record as it stands, if others should hear of it.
@@ -320,6 +359,20 @@ impl Index {
         std::mem::take(&mut self.news)
     }
 
+    /// Whether there are nodes to ask whether they are there.
+    pub(super) fn is_check_wished(&self) -> bool {
+        !self.wished.is_empty()
+    }
+
+    /// Nodes to ask whether they are there, at most `most`; they are not wished for any more.
+    pub(super) fn take_wished(&mut self, most: usize) -> Vec<PeerId> {
+        let taken: Vec<EntryId> = self.wished.iter().copied().take(most).collect();
+        for id in &taken {
+            self.wished.remove(id);
+        }
+        taken.into_iter().filter_map(|id| Some(self.slot(id)?.statement.peer())).collect()
+    }
+
     /// Hears the lifecycle out. This follows each fact at once, since numbers of entries are given again.
     fn settle(&mut self) {
         while let Some(output) = self.lifecycle.poll_output() {
@@ -335,7 +388,7 @@ impl Index {
                     }
                 }
                 Output::Check(entry) => {
-                    self.news.check.extend(self.slot(entry).map(|slot| slot.statement.peer()));
+                    self.wished.insert(entry);
                 }
                 Output::Held(hold) if hold.cause == Cause::Absence => {
                     tracing::info!("nobody is judged until there was time to be heard");
@@ -423,6 +476,7 @@ impl Index {
     /// Removes what is kept of an entry beside its lifecycle.
     fn clear(&mut self, id: EntryId) {
         self.offers.clear(id);
+        self.wished.remove(&id);
         let Some(slot) = self.slots.get_mut(id.index()).and_then(Option::take) else { return };
         if let Ok(known) = self.by_peer.find_entry(self.hasher.hash_one(slot.statement.digest()), |known| *known == id)
         {

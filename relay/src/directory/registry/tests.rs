@@ -159,13 +159,12 @@ async fn silence_is_judged_and_one_heartbeat_revives() {
     let registry = home.open().await;
     register(&registry, [1, 2]).await;
     publish(&registry, 2, "chess").await;
-    let mut checks = registry.checks();
     for _ in 0..4 {
         sleep(Duration::from_secs(30)).await;
         registry.heartbeat(&peer(1)).unwrap();
     }
     assert_eq!((state(&registry, 1), state(&registry, 2)), (Some(State::Active), Some(State::PendingFirstCheck)));
-    assert_eq!(*checks.borrow_and_update(), [peer(2)]);
+    assert_eq!(registry.wished_checks(10).await, [peer(2)]);
     registry.unreached(&peer(2));
     assert_eq!(state(&registry, 2), Some(State::FailedFirstCheck));
     assert_eq!(providers(&registry, "chess"), [], "who is not there is not named");
@@ -175,6 +174,92 @@ async fn silence_is_judged_and_one_heartbeat_revives() {
     sleep(Duration::from_secs(2)).await;
     let moves: Vec<_> = all_changes(&registry).await.into_iter().filter_map(|change| change.state).collect();
     assert_eq!(moves, [State::PendingFirstCheck, State::FailedFirstCheck, State::Active]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_wish_for_a_check_is_lost_while_nobody_takes_it() {
+    let home = Home::new();
+    let registry = home.open().await;
+    register(&registry, [1]).await;
+    sleep(Duration::from_secs(60)).await;
+    register(&registry, [2, 3]).await;
+    sleep(Duration::from_secs(200)).await;
+    registry.deregister(peer(3)).await.unwrap();
+    let mut wished = registry.wished_checks(1).await;
+    wished.extend(registry.wished_checks(10).await);
+    wished.sort_unstable();
+    let mut expected = [peer(1), peer(2)];
+    expected.sort_unstable();
+    assert_eq!(wished, expected);
+    let more = timeout(Duration::from_secs(60), registry.wished_checks(10)).await;
+    assert!(more.is_err(), "each is told once: {more:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_are_counted_as_a_lookup_names_them() {
+    let home = Home::new();
+    let registry = home.open().await;
+    register(&registry, 1..6).await;
+    for number in 1..6 {
+        publish(&registry, number, "chess").await;
+    }
+    let counted = async || {
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(registry.stats().services, providers(&registry, "chess").len());
+        registry.stats().services
+    };
+    assert_eq!(counted().await, 5);
+    registry.publish(signed(1, offer(1, "chess").withdrawal(EPOCH + 1))).await.unwrap();
+    registry.withhold(peer(2), true).await.unwrap();
+    registry.ban(peer(3), u64::MAX).await.unwrap();
+    assert_eq!(counted().await, 2);
+    registry.farewell(&peer(4)).unwrap();
+    assert_eq!(counted().await, 1);
+    sleep(Duration::from_secs(100)).await;
+    assert_eq!(counted().await, 1, "who is silent since a moment is thought to be there");
+    registry.unreached(&peer(5));
+    assert_eq!(counted().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_back_all_that_it_offered_and_hangs_up_has_stopped() {
+    let home = Home::new();
+    let registry = home.open().await;
+    register(&registry, 1..6).await;
+    let withdraw = async |number, name| {
+        registry.publish(signed(number, offer(number, name).withdrawal(EPOCH + 1))).await.unwrap();
+    };
+    for number in [1, 2, 4, 5] {
+        publish(&registry, number, "chess").await;
+        publish(&registry, number, "go").await;
+    }
+    for name in ["chess", "go"] {
+        withdraw(1, name).await;
+    }
+    registry.hung_up(&peer(1));
+    assert_eq!(state(&registry, 1), Some(State::Draining));
+    registry.hung_up(&peer(2));
+    withdraw(2, "chess").await;
+    assert_eq!(state(&registry, 2), Some(State::Active), "it still offers something");
+    withdraw(2, "go").await;
+    assert_eq!(state(&registry, 2), Some(State::Draining), "its last words were on their way");
+
+    for number in [3, 4] {
+        registry.hung_up(&peer(number));
+    }
+    for name in ["chess", "go"] {
+        withdraw(5, name).await;
+    }
+    sleep(Duration::from_secs(31)).await;
+    assert_eq!(state(&registry, 3), Some(State::PendingFirstCheck), "who offered nothing may be back");
+    assert_eq!(state(&registry, 4), Some(State::PendingFirstCheck), "as may who took nothing back");
+    assert_eq!(state(&registry, 5), Some(State::Active), "who is connected is there");
+    registry.heard([peer(1)]);
+    assert_eq!(state(&registry, 1), Some(State::Active));
+    drop(registry);
+    let registry = home.open().await;
+    assert_eq!(state(&registry, 2), Some(State::Draining), "that is written down");
+    assert_eq!(registry.node(&peer(2)).unwrap().info.registered, EPOCH, "and nothing of it is forgotten");
 }
 
 async fn all_changes(registry: &Registry) -> Vec<super::super::store::Change> {
@@ -423,9 +508,15 @@ async fn while_the_database_is_away_heartbeats_go_on_and_nothing_is_acknowledged
     let (refused, beat) = tokio::join!(registry.register(registration(2, 0)), async { registry.heartbeat(&peer(1)) });
     assert!(matches!(refused, Err(RegistryError::Unavailable)), "{refused:?}");
     assert_eq!(beat.unwrap().state, State::Active);
-    assert!(registry.stats().is_store_down);
+    assert!(registry.stats().is_store_down && registry.is_store_away());
     assert_eq!(registry.node(&peer(2)), None);
     locker.execute_batch("ROLLBACK").unwrap();
+    let back = async {
+        while registry.is_store_away() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), back).await.expect("it is asked again though nobody writes");
     register(&registry, [2]).await;
     assert!(!registry.stats().is_store_down);
     registry.ping().await.unwrap();

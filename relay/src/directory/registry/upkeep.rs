@@ -80,9 +80,12 @@ pub(super) async fn judge(shared: Arc<Shared>) {
 
 /// Writes down what the lifecycle decided, and tells whom to check.
 async fn write_news(shared: &Shared, now: Now) {
-    let news = shared.index().take_news();
-    if !news.check.is_empty() {
-        shared.checks.send_replace(news.check);
+    let (news, is_check_wished) = {
+        let mut index = shared.index();
+        (index.take_news(), index.is_check_wished())
+    };
+    if is_check_wished {
+        shared.wished.notify_one();
     }
     for chunk in news.moved.chunks(CHUNK) {
         send(shared, Write::Liveness(chunk.to_vec(), now.unix_ms)).await;
@@ -131,7 +134,8 @@ async fn send(shared: &Shared, write: Write) {
     let _ = shared.jobs.send(Job { write, done: None }).await;
 }
 
-/// Reads the change log whenever something was written here, and every now and then what others wrote.
+/// Reads the change log whenever something was written here, and every now and then what others wrote. Asks a database that was
+/// away whether it is back.
 pub(super) async fn follow(shared: Arc<Shared>, mut writes: watch::Receiver<u64>, mut stamp: u64) {
     loop {
         if let Ok(Err(_)) = timeout(shared.config.tail, writes.changed()).await {
@@ -139,6 +143,13 @@ pub(super) async fn follow(shared: Arc<Shared>, mut writes: watch::Receiver<u64>
         }
         if let Err(error) = catch_up(&shared, &mut stamp).await {
             tracing::debug!(%error, "the change log cannot be read");
+            if error.is_passing() {
+                *shared.trouble() = Some(error);
+            }
+        }
+        // Whoever is sent elsewhere because of it brings no write that would show that it is back.
+        if shared.trouble().is_some() && shared.store.ping().await.is_ok() {
+            *shared.trouble() = None;
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -194,7 +205,7 @@ async fn refresh(shared: &Shared, peers: Vec<PeerId>) -> Result<(), StoreError> 
         by_provider.entry(record.record().provider).or_default().push(record);
     }
     for peer in &peers {
-        index.set_services(peer, by_provider.get(peer).map_or(&[], Vec::as_slice));
+        index.set_services(now, peer, by_provider.get(peer).map_or(&[], Vec::as_slice));
     }
     Ok(())
 }

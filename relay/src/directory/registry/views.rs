@@ -122,7 +122,7 @@ pub(crate) struct Page<T, K> {
 pub(crate) struct Stats {
     /// How many nodes are in each state, in the order of [`State::ALL`].
     pub(crate) states: [usize; STATES],
-    /// How many service records are held, withdrawals included until they end.
+    /// How many services a lookup would name, as they were within the last second.
     pub(crate) services: usize,
     /// Since when and why nobody is judged.
     pub(crate) held: Option<Hold>,
@@ -132,7 +132,7 @@ pub(crate) struct Stats {
     pub(crate) queue: usize,
     /// Signs of life that are not written down.
     pub(crate) unflushed: usize,
-    /// Whether the last write failed because the database is not available.
+    /// Whether the database could not do what was last asked of it, and has not been able to since.
     pub(crate) is_store_down: bool,
     /// The number of the newest change.
     pub(crate) newest_change: u64,

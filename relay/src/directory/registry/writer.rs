@@ -4,15 +4,12 @@
 //! While a transaction is under way the next batch gathers, so batches grow with the load and nobody waits for a timer. If the
 //! store refuses one row of a batch, each write is tried alone, so that nobody's bad row costs others theirs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    super::store::{Outcome, Store, StoreError, Write},
+    super::store::{Outcome, StoreError, Write},
     Shared,
     index::Index,
 };
@@ -28,7 +25,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut jobs: mpsc::Receiver<Job>, writ
     let mut batch = Vec::new();
     while jobs.recv_many(&mut batch, shared.config.batch).await > 0 {
         let (writes, waiting): (Vec<_>, Vec<_>) = batch.drain(..).map(|job: Job| (job.write, job.done)).unzip();
-        let results = apply(&*shared.store, &writes, &shared.is_store_down).await;
+        let results = apply(&shared, &writes).await;
         {
             let mut index = shared.index();
             for (write, result) in writes.into_iter().zip(&results) {
@@ -43,16 +40,16 @@ pub(super) async fn run(shared: Arc<Shared>, mut jobs: mpsc::Receiver<Job>, writ
     }
 }
 
-async fn apply(store: &dyn Store, writes: &[Write], is_down: &AtomicBool) -> Vec<Result<Outcome, StoreError>> {
-    let together = store.apply(writes.to_vec()).await;
-    is_down.store(together.as_ref().is_err_and(StoreError::is_passing), Ordering::Relaxed);
+async fn apply(shared: &Shared, writes: &[Write]) -> Vec<Result<Outcome, StoreError>> {
+    let together = shared.store.apply(writes.to_vec()).await;
+    *shared.trouble() = together.as_ref().err().filter(|error| error.is_passing()).cloned();
     match together {
         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
         Err(StoreError::Refused(reason)) if writes.len() > 1 => {
             tracing::warn!(reason, "a batch was refused; its writes are tried one by one");
             let mut results = Vec::with_capacity(writes.len());
             for write in writes {
-                let alone = store.apply(vec![write.clone()]).await;
+                let alone = shared.store.apply(vec![write.clone()]).await;
                 let outcome = alone.map(|outcomes| outcomes.first().copied().unwrap_or(Outcome::Absent));
                 results.push(outcome);
             }
@@ -68,7 +65,7 @@ fn follow(shared: &Shared, index: &mut Index, write: Write, result: &Result<Outc
     match (write, result) {
         (Write::Node(row), Ok(Outcome::Applied)) => index.put_node(now, &row),
         (Write::Forget { peer, .. }, Ok(_)) => index.remove(&peer),
-        (Write::Service { record, .. }, Ok(Outcome::Applied | Outcome::Known)) => index.put_service(&record),
+        (Write::Service { record, .. }, Ok(Outcome::Applied | Outcome::Known)) => index.put_service(now, &record),
         (Write::Withhold { peer, withheld, .. }, Ok(Outcome::Applied)) => index.withhold(&peer, withheld),
         (Write::Liveness(rows, _), Err(error)) => {
             // A state that was not written is written with the next sign of life, or decided again after a restart.

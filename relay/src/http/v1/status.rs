@@ -18,7 +18,7 @@ pub(crate) struct Status {
     /// Nodes by the state of their lifecycle.
     #[schema(example = json!({ "active": 12, "coma": 1 }))]
     nodes: BTreeMap<&'static str, usize>,
-    /// Services that are offered.
+    /// Services that a lookup names: their providers are thought to be there. A second old at most.
     services: usize,
     /// Why and since when no silent node is judged; missing if nodes are judged as always.
     #[serde(skip_serializing_if = "Option::is_none")]

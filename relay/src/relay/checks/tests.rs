@@ -41,15 +41,18 @@ impl Reach for World {
     }
 }
 
-fn key(number: u8) -> Keypair {
-    Keypair::ed25519_from_bytes([number; 32]).unwrap()
+fn key(number: u16) -> Keypair {
+    let mut seed = [7; 32];
+    seed[..2].copy_from_slice(&number.to_be_bytes());
+    Keypair::ed25519_from_bytes(seed).unwrap()
 }
 
 /// A node at a host of its own, or at one that several share.
-async fn register(registry: &Registry, number: u8, host: u8) -> PeerId {
+async fn register(registry: &Registry, number: u16, host: u16) -> PeerId {
+    let [high, low] = host.to_be_bytes();
     let addresses = [
-        format!("/ip4/192.0.2.{host}/tcp/4001"),
-        format!("/ip4/192.0.2.{host}/tcp/4001/ws/p2p/{}/p2p-circuit/webrtc", key(200).public().to_peer_id()),
+        format!("/ip4/9.9.{high}.{low}/tcp/4001"),
+        format!("/ip4/9.9.{high}.{low}/tcp/4001/ws/p2p/{}/p2p-circuit/webrtc", key(u16::MAX).public().to_peer_id()),
     ];
     let registration = Registration {
         public_key: key(number).public(),
@@ -62,15 +65,17 @@ async fn register(registry: &Registry, number: u8, host: u8) -> PeerId {
 }
 
 /// A directory whose nodes are checked, while `story` is told.
-async fn tell<F: Future<Output = ()>>(story: impl FnOnce(Arc<Registry>, World) -> F) {
+async fn tell<F: Future<Output = ()>>(story: impl FnOnce(Arc<Registry>, World, Arc<Counts>) -> F) {
     let home = tempfile::tempdir().unwrap();
     let store = Arc::new(SqliteStore::open(&home.path().join("directory.sqlite")).await.unwrap());
     let waits = RegistryConfig::waiting(LifecycleConfig::default());
     let registry = Arc::new(Registry::open(store, waits, TestClock::start()).await.unwrap());
     let world = World::default();
     let (checked, reach) = (Arc::clone(&registry), world.clone());
-    let checks = tokio::spawn(async move { run(&checked, reach).await });
-    story(registry, world).await;
+    let counts = Arc::new(Counts::default());
+    let counting = Arc::clone(&counts);
+    let checks = tokio::spawn(async move { run(&checked, reach, &counting).await });
+    story(registry, world, counts).await;
     checks.abort();
 }
 
@@ -84,7 +89,7 @@ async fn seconds(seconds: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_node_is_asked_after_and_the_answer_counts() {
-    tell(|registry, world| async move {
+    tell(|registry, world, counts| async move {
         let [there, gone, unknown] =
             [register(&registry, 1, 1).await, register(&registry, 2, 2).await, register(&registry, 3, 3).await];
         world.is(there, Answer::Reached);
@@ -100,6 +105,13 @@ async fn a_silent_node_is_asked_after_and_the_answer_counts() {
         assert_eq!(state(&registry, &there), State::Active, "who was reached is there");
         assert_eq!(state(&registry, &gone), State::FailedFirstCheck);
         assert_eq!(state(&registry, &unknown), State::PendingFirstCheck, "no answer is none");
+        let mut text = Exposition::default();
+        counts.write(&mut text);
+        let text = text.into_text();
+        for result in ["reached", "unreached", "unknown"] {
+            let line = format!("openred_directory_checks_total{{result=\"{result}\"}} 1");
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
         seconds(300).await;
         assert_eq!(state(&registry, &unknown), State::FailedFirstCheck);
         assert!(world.asked().iter().all(|peer| *peer == there), "one check for each silence");
@@ -109,7 +121,7 @@ async fn a_silent_node_is_asked_after_and_the_answer_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_back_before_its_check_is_left_in_peace() {
-    tell(|registry, world| async move {
+    tell(|registry, world, _| async move {
         let peer = register(&registry, 1, 1).await;
         seconds(95).await;
         assert_eq!(state(&registry, &peer), State::PendingFirstCheck);
@@ -122,7 +134,7 @@ async fn who_is_back_before_its_check_is_left_in_peace() {
 
 #[tokio::test(start_paused = true)]
 async fn many_nodes_at_one_host_are_not_all_dialled_at_once() {
-    tell(|registry, world| async move {
+    tell(|registry, world, _| async move {
         for number in 1..=9 {
             register(&registry, number, 7).await;
         }
@@ -133,6 +145,25 @@ async fn many_nodes_at_one_host_are_not_all_dialled_at_once() {
         assert!(asked.len() <= 3, "{} checks within a second or two", asked.len());
         seconds(60).await;
         assert!(world.asked().len() <= 2, "each is given a second turn, and what exceeds that is left to time");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_fall_silent_each_is_asked_after() {
+    tell(|registry, world, _| async move {
+        let silent = WAITING as u16 + 200;
+        let mut peers = Vec::new();
+        for number in 1..=silent {
+            peers.push(register(&registry, number, number).await);
+        }
+        // Who hangs up does not count for the brake.
+        peers.iter().for_each(|peer| registry.hung_up(peer));
+        seconds(120).await;
+        let mut asked = world.asked();
+        asked.sort_unstable();
+        peers.sort_unstable();
+        assert_eq!(asked, peers);
     })
     .await;
 }
