@@ -23,7 +23,7 @@ function becomes (relay, id, state, ms = 20_000) {
   return eventually(probe, { ms, what: `${id} becomes ${state}` })
 }
 
-story('a page stands in the directory of its relay without HTTP, is waited for when it is closed, and is back at once', async (world) => {
+story('a page stands in the directory of its relay without HTTP, ends in good order or is waited for, and is back at once', async (world) => {
   const relay = await world.relay({ args: HASTY })
   const page = await world.member([relay])
   const { id, identity } = await page.evaluate(async () => {
@@ -45,10 +45,13 @@ story('a page stands in the directory of its relay without HTTP, is waited for w
   const later = await becomes(relay, id, 'active')
   assert.ok(later.heardAt - later.registeredAt > 3_000, 'its connection is its heartbeat')
 
-  await page.end()
-  await becomes(relay, id, 'pending-first-check')
-  const silent = await becomes(relay, id, 'failed-first-check')
-  assert.equal(silent.registeredAt, node.registeredAt)
+  await visitor.end()
+  await becomes(relay, visiting, 'pending-first-check')
+  await becomes(relay, visiting, 'failed-first-check')
+  await page.evaluate(() => node.close())
+  const ended = await becomes(relay, id, 'draining')
+  assert.equal(ended.registeredAt, node.registeredAt)
+  assert.deepEqual(await offered('/v1/services/chess'), [])
   assert.equal((await json(relay, '/v1/status')).brake, undefined)
 
   const again = await world.blankPage()
