@@ -50,15 +50,15 @@ const LOOK: Duration = Duration::from_secs(1);
 /// something up. A guess.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// Until a node is looked at that stored something here before its reservation was seen: the answer to a reservation is sent
-/// before the relay counts it. A guess.
+/// Until a node is looked at that stored something here before its reservation was seen, or before its addresses came: the answer
+/// to a reservation is sent before the relay counts it. A guess.
 const SOON: Duration = Duration::from_millis(500);
 
 /// Until a node is tried again that the directory refused, and until everything is read anew when the database failed or events
 /// were missed. Guesses.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 
-/// Nodes without a reservation that are looked at again: those that stored something here within [`SOON`].
+/// Nodes that are looked at again: those that stored something here within [`SOON`].
 const MOST_WAITING: usize = 4096;
 
 /// Registrations that wait for the database at a time; they share its transactions.
@@ -146,10 +146,14 @@ impl Desk {
         stated.retain(|peer, _| {
             // Who is registered may have given its reservation back a moment ago, with what it offered.
             let is_meant = reserved.contains(peer) || self.shared.directory.registry.knows(peer);
-            if !is_meant && self.waiting.len() < MOST_WAITING {
+            // What it offers and where it is are two messages, and what is read a moment later has both.
+            let is_whole = self.shared.directory.registry.knows(peer)
+                || self.node.signed_addresses(peer).is_ok_and(|record| record.is_some());
+            let is_entered = is_meant && is_whole;
+            if !is_entered && self.waiting.len() < MOST_WAITING {
                 self.waiting.insert(*peer, Instant::now() + SOON);
             }
-            is_meant
+            is_entered
         });
         self.enter(stated, false).await;
     }
