@@ -11,8 +11,8 @@ import { eventually } from '../lib/wait.mjs'
 /** The promise (W5): back in the network, and reachable, within this. */
 const RETURN_MS = 3_000
 
-/** The same when connections died in a short sleep that the relay has not noticed: nobody waits for their silence. */
-const REPLACED_MS = 2_000
+/** The same when connections died in a short sleep: less than the 1.5 s that a link has after a wake, since nobody waits for its silence. */
+const REPLACED_MS = 1_300
 
 /** Peers of a page that has gone know it within this. */
 const MISSED_MS = 2_000
