@@ -1,13 +1,21 @@
 /** How pages live: cut off and connected again, asleep, frozen, put away and brought back, reloaded. */
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
-import { story } from '../lib/story.mjs'
+import { EVERY_BROWSER, joinFrom, story } from '../lib/story.mjs'
 import { NETWORK_ERRORS } from '../lib/browser.mjs'
+import { echoes, echoPair } from '../lib/echo.mjs'
 import { awayAndBack, cutOff, freeze, hide, reconnect, sleepOfTheBrowser, thaw } from '../lib/life.mjs'
+import { reaches } from '../lib/paths.mjs'
 import { eventually } from '../lib/wait.mjs'
 
 /** The promise (W5): back in the network, and reachable, within this. */
 const RETURN_MS = 3_000
+
+/** The same when connections died in a short sleep: less than the 1.5 s that a link has after a wake, since nobody waits for its silence. */
+const REPLACED_MS = 1_300
+
+/** Peers of a page that has gone know it within this. */
+const MISSED_MS = 2_000
 
 /** A page that is cut off is told so at once; a busy machine gets this. */
 const NOTICE_MS = 1_000
@@ -84,6 +92,24 @@ for (const [how, ms] of [['a nap', 3_000], ['a long sleep', 40_000]]) {
   }, { ms: 120_000 })
 }
 
+story('connections that died in a nap are replaced before they are given up', async (world) => {
+  const { relay, proxy } = await world.relayBehindProxy()
+  const page = await lighthouse(world, [relay], { join: { memory: 'none' } })
+  const stranger = await world.blankPage()
+  // A direct path between two pages of one machine would outlive the sleep.
+  await joinFrom(stranger, [{ module: relay.module, url: `http://${relay.http}/` }], { paths: 'relayed', memory: 'none' })
+  await seen(stranger, performance.now())
+  await hide(page)
+  proxy.fallSilent()
+  await freeze(page)
+  await pause(5_000)
+  proxy.speakAgain()
+  await thaw(page)
+  const reachableMs = await seen(stranger, performance.now())
+  console.log(`connections died in a nap: seen ${reachableMs.toFixed(0)} ms after it was thawed`)
+  assert.ok(reachableMs < REPLACED_MS, `${reachableMs.toFixed(0)} ms`)
+})
+
 story('a frozen page is in the network again soon after it is thawed', async (world) => {
   const relay = await world.relay()
   const stranger = await world.member([relay])
@@ -141,3 +167,22 @@ story('a reload is the same peer again', async (world) => {
   }, { module: relay.module, relays: [relay.url] })
   assert.deepEqual([peerId, tab, warnings], [before, 'leading', []])
 })
+
+for (const [how, leave] of Object.entries({
+  'whose tab is closed': (page) => page.close(),
+  'that is loaded anew': (page) => page.reload()
+})) {
+  story(`a page ${how} is missed at once by those it is connected to directly`, async (world) => {
+    const { guest, provider } = await echoPair(world)
+    const [own, peer] = await Promise.all([guest, provider].map((page) => page.evaluate(() => node.peerId)))
+    await echoes(guest, 'hello')
+    await Promise.all([reaches(guest, peer, 'direct'), reaches(provider, own, 'direct')])
+    const leaving = leave(guest)
+    const start = performance.now()
+    await provider.waitForFunction((own) => !node.peers().some(({ peerId }) => peerId === own), own, { polling: 20 })
+    const missedMs = performance.now() - start
+    await leaving
+    console.log(`a page ${how}: missed after ${missedMs.toFixed(0)} ms (${world.browser})`)
+    assert.ok(missedMs < MISSED_MS, `${missedMs.toFixed(0)} ms`)
+  }, { browsers: EVERY_BROWSER })
+}

@@ -17,6 +17,10 @@ story('two tabs of the page are one peer, say so, and each has its own conversat
   await world.picture(second.page, 'second-tab')
 
   await second.offers('tea-room')
+  await first.finds('tea-room')
+  await first.at('open-0').click()
+  await first.says('error', /This browser offers it itself: the room is open in another of its tabs/)
+  assert.equal(await first.at('error').getAttribute('data-code'), null)
   const guest = await (await Visitor.of(world, relay)).joins()
   await guest.finds('tea-room')
   await guest.opens(0)

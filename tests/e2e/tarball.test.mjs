@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { join } from 'node:path'
-import { build } from 'vite'
+import { build, createServer } from 'vite'
+import { NETWORK_ERRORS } from '../lib/browser.mjs'
 import { story } from '../lib/story.mjs'
 import { projectWith, runIn } from '../lib/tarball.mjs'
 import { testsFolder } from '../lib/workspace.mjs'
@@ -30,6 +31,36 @@ story('from a Vite build of a ten-line app', async (world) => {
   const page = await world.visit(`${site.url}?relay=${encodeURIComponent(relay.url)}`)
   await page.locator('#said').filter({ hasText: 'found 1, layer own' }).waitFor()
 }, { ms: 120_000 })
+
+/** Where an app of Vite is served from, given its folder: each says in another way that it is no relay. */
+const HOSTS = {
+  async 'that is built' (world, root) {
+    await build({ root, configFile: false, logLevel: 'error' })
+    return (await world.site({ folder: join(root, 'dist') })).url
+  },
+  // It answers what it does not know with the app, and lets foreign WebSockets wait.
+  async 'in development' (world, root) {
+    const server = await createServer({ root, configFile: false, logLevel: 'error', server: { host: '127.0.0.1', port: 0 } })
+    world.atEnd(() => server.close())
+    await server.listen()
+    return server.resolvedUrls.local[0]
+  }
+}
+
+for (const [how, host] of Object.entries(HOSTS)) {
+  story(`an app of Vite ${how} that names no relay is told at once that its own origin is none`, async (world) => {
+    const root = await projectWith({
+      'index.html': '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><script type="module" src="/main.js"></script>',
+      'main.js': "import { OpenRed } from '@openred/node'\nglobalThis.OpenRed = OpenRed\n"
+    })
+    const page = await world.visit(await host(world, root), { tolerate: [...NETWORK_ERRORS, /^Failed to load resource: .* 404/] })
+    await page.waitForFunction(() => globalThis.OpenRed)
+    const joining = await page.evaluate(() => story.outcome(() => OpenRed.join()))
+    assert.equal(joining.code, 'NO_RELAY')
+    assert.match(joining.message, /own origin is no relay \(http:\S+\): pass relays: \[/)
+    assert.ok(joining.ms < 3_000, `${joining.ms} ms`)
+  }, { ms: 120_000 })
+}
 
 for (const [resolution, options] of Object.entries({
   bundler: ['--module', 'esnext', '--moduleResolution', 'bundler'],

@@ -114,7 +114,7 @@ async function visit(record: Pick<FoundRecord, 'name' | 'provider'>): Promise<vo
   const node = await joined
   const here = chat.find(record.name, record.provider)
   if (here) return chat.show(here)
-  if (record.provider === node.peerId) throw new OpenRedError('NOT_FOUND', 'this is your own offer, made by another tab or program')
+  if (record.provider === node.peerId) throw new Error('This browser offers it itself: the room is open in another of its tabs.')
   chat.show(await VisitedRoom.open(node, 'endpoints' in record ? (record as FoundRecord) : { peer: record.provider, name: record.name }))
 }
 
@@ -127,6 +127,7 @@ async function follow(): Promise<void> {
   if (here) return chat.show(here)
   const found = await find.find(wanted)
   const node = await joined
-  const record = found?.records.find((record) => record.type === 'chat' && record.provider !== node.peerId)
+  const rooms = found?.records.filter((record) => record.type === 'chat') ?? []
+  const record = rooms.find((record) => record.provider !== node.peerId) ?? rooms[0]
   if (record) await visit(record).catch((error: unknown) => showError(byId('find-error'), error))
 }

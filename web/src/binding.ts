@@ -72,6 +72,12 @@ export interface RawNode {
   abandon(): void
 }
 
+/** A node that runs in this tab. */
+export interface RawOwnNode extends RawNode {
+  /** The page goes this very moment: connections whose end the other side would notice late are closed at once. */
+  hangUp(): void
+}
+
 export interface Binding {
   /**
    * `fetch` gives the body of a URL's 200 answer, at most `limit` bytes, or rejects with a string. `remember` takes what
@@ -81,7 +87,7 @@ export interface Binding {
     options: RawOptions,
     fetch: (url: string, limit: number, signal: AbortSignal) => Promise<Uint8Array>,
     remember: (memory: Uint8Array) => void,
-  ) => RawNode
+  ) => RawOwnNode
   generateIdentity(): Uint8Array
   /** Throws `INVALID_OPTION` if the bytes are no identity. */
   peerIdOf(identity: Uint8Array): string

@@ -14,10 +14,13 @@ import { DEFAULT_NETWORK, openMemory } from './memory.js'
 import { checkJoin, type CheckedJoin } from './options.js'
 import { browserPlatform, type Platform } from './platform.js'
 import { bindingCrashed, loadBinding, onBindingCrash } from './raw.js'
-import { defaultRelays, isPublic, isSecure, pageUrl } from './relays.js'
+import { defaultRelays, isNoRelay, isPublic, isSecure, pageUrl } from './relays.js'
 import { Tab } from './tab.js'
 import { JoinTimings } from './timings.js'
 import type { JoinOptions, NodeEvent } from './types.js'
+
+/** A relay answers sooner, so that nobody asks whether it is one; some hosts keep what they do not understand waiting. In ms. */
+const DOUBT_MS = 500
 
 /** A node that has joined, and what runs for it. */
 export interface Joined {
@@ -38,8 +41,10 @@ export async function join(options: JoinOptions, platform: Platform = browserPla
     throw new OpenRedError('UNSUPPORTED', 'this platform has no WebSocket; a browser has, and Node.js from version 22 on')
   }
   const timings = new JoinTimings()
+  const doubt = new Doubt()
   const events = new EventHub((event) => {
     timings.see(event)
+    doubt.see(event)
     checked.onEvent?.(event)
   })
   const deadline = performance.now() + checked.timeout
@@ -47,13 +52,49 @@ export async function join(options: JoinOptions, platform: Platform = browserPla
   const joining = start(prepared, checked, platform, events)
   try {
     const { raw, calls } = joining
-    await calls.run((op) => raw.ready(op, Math.max(1, Math.round(deadline - performance.now()))), { signal: checked.signal })
+    const ready = calls.run((op) => raw.ready(op, Math.max(1, Math.round(deadline - performance.now()))), { signal: checked.signal })
+    const named = checked.relays !== undefined || checked.relayLists.length > 0
+    await (named ? ready : Promise.race([ready, nowhere(doubt, prepared.relays, joining)]))
     return joining
   } catch (thrown) {
     const error = asOpenRedError(thrown)
     await stop(joining, error)
     throw error
+  } finally {
+    doubt.end()
   }
+}
+
+/** Whether the relay that is dialled is one: resolves when the dial has failed, or takes long. */
+class Doubt {
+  readonly begun: Promise<void>
+  #begin = (): void => {}
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor() {
+    this.begun = new Promise((resolve) => {
+      this.#begin = resolve
+    })
+  }
+
+  see(event: NodeEvent): void {
+    if (event.type !== 'join') return
+    if (event.step === 'dial') this.#timer ??= setTimeout(this.#begin, DOUBT_MS)
+    if (event.step === 'failed') this.#begin()
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+  }
+}
+
+/** Rejects if nobody named a relay, none is remembered, and the page's own origin turns out to be none. */
+async function nowhere({ begun }: Doubt, [origin]: string[], { raw }: Joined): Promise<never> {
+  await begun
+  if (origin !== undefined && (await isNoRelay(origin)) && raw.stats().rememberedPeers === 0) {
+    throw new OpenRedError('NO_RELAY', `this page's own origin is no relay (${origin}): pass relays: ['https://a-relay.example']`)
+  }
+  return new Promise(() => {})
 }
 
 /** Ends a node: calls pending or to come fail with `error`, its events end. */

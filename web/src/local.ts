@@ -1,6 +1,6 @@
 /** The wasm node of this tab: its code, what it remembers, and its end. */
 
-import type { Binding, RawNode, RawOptions } from './binding.js'
+import type { Binding, RawOptions, RawOwnNode } from './binding.js'
 import { Calls } from './calls.js'
 import { asOpenRedError } from './failures.js'
 import { fetchBytes } from './fetch.js'
@@ -12,6 +12,8 @@ import type { Upstream } from './upstream.js'
 export interface LocalNode extends Upstream {
   /** Stops it without a word to the network. */
   abandon(): void
+  /** Closes what others would wait for in vain, as the page goes. */
+  hangUp(): void
 }
 
 /** Starts a node, which begins to join. Throws `INVALID_ADDRESS` or `INVALID_OPTION`. */
@@ -26,10 +28,13 @@ export function startNode(binding: Binding, options: RawOptions, memory: Memory)
       // A crashed node must not be entered again.
       if (!calls.ended) raw.abandon()
     },
+    hangUp: () => {
+      if (!calls.ended) raw.hangUp()
+    },
   }
 }
 
-function construct(binding: Binding, options: RawOptions, memory: Memory): RawNode {
+function construct(binding: Binding, options: RawOptions, memory: Memory): RawOwnNode {
   try {
     return new binding.RawNode(options, fetchBytes, (bytes) => memory.keep(bytes))
   } catch (thrown) {

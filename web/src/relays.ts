@@ -7,6 +7,9 @@ import { OpenRedError } from './errors.js'
 /** A relay answers its own `/bootstrap.json` at once; a static file host that swallows requests must not hold up. */
 const PROBE_MS = 1_500
 
+/** HTTP's request timeout and too many requests: they say nothing of who answers. */
+const BUSY = [408, 429]
+
 /**
  * The origin that served this module if it answers as a relay, else the page's origin. Where both are the same there
  * is nothing to ask.
@@ -21,11 +24,38 @@ export async function defaultRelays(moduleUrl: string, pageUrl: string | undefin
 
 async function isRelay(origin: string): Promise<boolean> {
   try {
-    const response = await fetch(`${origin}/bootstrap.json`, { signal: AbortSignal.timeout(PROBE_MS), credentials: 'omit' })
-    const answer: unknown = await response.json()
-    return response.ok && typeof answer === 'object' && answer !== null && 'peerId' in answer && 'addresses' in answer
+    const response = await askForRelay(origin)
+    return response.ok && isBootstrap(await response.json())
   } catch {
     return false
+  }
+}
+
+/**
+ * Whether an origin certainly is no relay: it answers, but not as one. Who does not answer, or says that something broke or
+ * that it is busy, may be one that is back in a moment.
+ */
+export async function isNoRelay(origin: string): Promise<boolean> {
+  const response = await askForRelay(origin).catch(() => undefined)
+  if (!response || response.status >= 500 || BUSY.includes(response.status)) return false
+  if (!response.ok) return true
+  const text = await response.text().catch(() => undefined)
+  return text !== undefined && !isBootstrap(parsed(text))
+}
+
+function askForRelay(origin: string): Promise<Response> {
+  return fetch(`${origin}/bootstrap.json`, { signal: AbortSignal.timeout(PROBE_MS), credentials: 'omit' })
+}
+
+function isBootstrap(answer: unknown): boolean {
+  return typeof answer === 'object' && answer !== null && 'peerId' in answer && 'addresses' in answer
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

@@ -83,7 +83,10 @@ export class Tab {
         this.node.down({ state: 'offline', reason: 'the page was put away' })
       },
       show: () => this.#start(),
-      vanish: () => this.#source.vanish(),
+      vanish: () => {
+        this.#local?.hangUp()
+        this.#source.vanish()
+      },
     })
     this.#start()
   }

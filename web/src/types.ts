@@ -91,7 +91,8 @@ export interface CallOptions {
 export interface JoinOptions extends CallOptions {
   /**
    * Relays to enter through: URLs, multiaddrs or `host:port`. By default the origin that served this module if it
-   * answers as a relay, else the page's origin.
+   * answers as a relay, else the page's origin; if that is none and nothing else is known, joining fails at once with
+   * `NO_RELAY`.
    */
   relays?: readonly string[] | undefined
   /** Network to join, `[a-z0-9-]{1,32}`. Default `main`. */

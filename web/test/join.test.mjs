@@ -1,6 +1,7 @@
 /** Joining: options, failures, signals, and what is left behind. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
+import { holdTime, pass, turns } from './origin.mjs'
 import { fails, fake, join, OpenRed, settled, wasm } from './world.mjs'
 
 test('a node joins, tells who it is, and closes', async () => {
@@ -100,6 +101,42 @@ test('without WebSocket it says that the platform lacks it', async (t) => {
   t.after(() => { globalThis.WebSocket = WebSocket })
   delete globalThis.WebSocket
   assert.match((await fails(() => OpenRed.join({ wasm }), 'UNSUPPORTED')).message, /WebSocket/)
+})
+
+test('a page whose own origin is no relay is told so at once, unless it may be one or others are known', async (t) => {
+  const { fetch } = globalThis
+  holdTime()
+  globalThis.location = new URL('https://silent.test/app')
+  t.after(() => {
+    mock.timers.reset()
+    fake.remembered = 3
+    globalThis.fetch = fetch
+    delete globalThis.location
+  })
+  const failure = async (answer, remembered = 0, options = {}) => {
+    globalThis.fetch = async () => answer()
+    fake.remembered = remembered
+    const failing = OpenRed.join({ wasm, memory: 'none', timeout: 5_000, ...options }).catch((error) => error)
+    await turns()
+    await pass(1_000)
+    const early = await Promise.race([failing, undefined])
+    await pass(5_000)
+    return { early: early?.code, message: (await failing).message }
+  }
+  for (const no of [() => new Response('', { status: 404 }), () => new Response('<html>'), () => Response.json([])]) {
+    const { early, message } = await failure(no)
+    assert.equal(early, 'NO_RELAY')
+    assert.match(message, /own origin is no relay \(https:\/\/silent\.test\): pass relays: \[/)
+  }
+  const no = () => new Response('', { status: 404 })
+  for (const [why, ...how] of [
+    ['it is down for a moment', () => new Response('', { status: 503 })],
+    ['nobody answers', () => { throw new TypeError('connection refused') }],
+    ['it is one', () => Response.json({ peerId: 'x', addresses: [] })],
+    ['others are remembered', no, 1],
+    ['others are listed', no, 0, { relayLists: ['https://lists.test/'] }],
+    ['it was named', no, 0, { relays: ['https://silent.test'] }],
+  ]) assert.equal((await failure(...how)).early, undefined, why)
 })
 
 test('where there is no page, relays must be named', async () => {

@@ -131,9 +131,21 @@ test('a page that goes for good says goodbye for its offers', async () => {
   const other = await join()
   await node.provide({ name: 'cake' })
   page.told('pagehide', { persisted: false })
+  const raw = fake.nodes.at(-2)
+  assert.ok(raw.hungUp, 'at once: nothing runs after this')
   await turns()
   assert.deepEqual((await other.find('cake')).records, [])
   await other.close()
+})
+
+test('a tab that goes for good hangs up for the node that it runs, and not for that of another tab', async () => {
+  const origin = new Origin()
+  const [leading, following] = [await origin.open(), await origin.open()]
+  const raw = fake.nodes.at(-1)
+  page.told('pagehide', { persisted: false })
+  assert.ok(raw.hungUp && raw.closed)
+  await turns()
+  await Promise.all([leading.node.close(), following.node.close()])
 })
 
 test('without a page there is nothing to watch', () => {

@@ -117,6 +117,14 @@ impl Context<'_> {
         addresses.retain(|address| !direct(address) || (!otherwise && (proven == Some(true) || configured(address))));
     }
 
+    /// Dials a peer once more where a link leads that may be dead.
+    pub(crate) fn dial_again(&mut self, peer: PeerId, address: Multiaddr) {
+        if let Some(dial) = self.links.dial_beside(peer, self.now.elapsed, self.config.dial_timeout) {
+            let addresses = vec![complete(&address, peer)];
+            self.outputs.push_back(Output::Dial { dial, peer: Some(peer), addresses });
+        }
+    }
+
     /// Dials a peer at the address of a direct path, beside the relayed link over which it is agreed on.
     pub(crate) fn dial_direct(&mut self, peer: PeerId, address: Multiaddr) -> Option<DialId> {
         let dial = self.links.dial_beside(peer, self.now.elapsed, self.config.direct_attempt)?;

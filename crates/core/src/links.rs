@@ -11,12 +11,12 @@
 use std::time::Duration;
 
 use libp2p_identity::PeerId;
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol};
 
 use crate::{
     address::is_signalled,
     boundary::{ConnectionId, DialId, FetchId},
-    dht::patience::Estimate,
+    dht::patience::{self, AWAKE, Estimate},
     event::Path,
     map::{Map, Set},
     time::{Now, millis},
@@ -52,6 +52,8 @@ pub(crate) struct Link {
     pingless: bool,
     /// By when a ping out of turn is to be answered.
     asked: Option<Duration>,
+    /// When its peer is dialled once more, unless that ping has been answered.
+    second: Option<Duration>,
     /// What the last ping took.
     pub(crate) rtt: Option<Duration>,
 }
@@ -98,7 +100,7 @@ pub(crate) struct Dial {
     pub(crate) peer: Option<PeerId>,
     pub(crate) since: Duration,
     pub(crate) limit: Duration,
-    /// Whether it is for a direct path beside a relayed link: nobody who wants to be connected waits for that.
+    /// Whether it is for a link beside another: nobody who wants to be connected waits for that.
     pub(crate) beside: bool,
 }
 
@@ -120,6 +122,8 @@ pub(crate) struct Links {
     wanted: Set<PeerId>,
     /// No link is due before this time; it may be later.
     due: Option<Duration>,
+    /// No link has its peer dialled once more before this time; it may be later.
+    second: Option<Duration>,
     /// Until when links are being doubted already.
     doubted_until: Duration,
     servers: usize,
@@ -142,6 +146,7 @@ impl Link {
             due: None,
             pingless: false,
             asked: None,
+            second: None,
             rtt: None,
         }
     }
@@ -172,6 +177,21 @@ impl Link {
     /// Whether it is believed dead.
     pub(crate) fn is_silent(&self) -> bool {
         self.silent
+    }
+
+    /// Whether it was to be heard again, has not been, and still has time.
+    fn is_doubted(&self, elapsed: Duration) -> bool {
+        !self.silent && self.asked.is_some_and(|until| until > elapsed && self.due == Some(until))
+    }
+
+    /// Whether its peer can be dialled once more beside it: a WebSocket costs a page nothing, WebRTC one of few connections.
+    fn can_have_second(&self) -> bool {
+        self.outbound && self.path == Path::Direct && !self.is_over_webrtc()
+    }
+
+    fn is_over_webrtc(&self) -> bool {
+        self.path == Path::Direct
+            && self.address.iter().any(|part| matches!(part, Protocol::WebRTC | Protocol::WebRTCDirect))
     }
 }
 
@@ -216,6 +236,11 @@ impl Links {
         }
     }
 
+    /// The links that are WebRTC connections themselves.
+    pub(crate) fn over_webrtc(&self) -> Vec<ConnectionId> {
+        self.links.iter().filter(|(_, link)| link.is_over_webrtc()).map(|(id, _)| *id).collect()
+    }
+
     pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.values()
     }
@@ -245,7 +270,7 @@ impl Links {
         let out_of_turn = link.asked.is_some_and(|asked| now.elapsed < asked + silence);
         let patience = if out_of_turn { silence + silence / 8 } else { silence };
         let (first, due) = (!link.is_proven(), now.elapsed + patience);
-        link.silent = false;
+        (link.silent, link.second) = (false, None);
         (link.heard, link.due, link.rtt) = (Some(now), Some(due), Some(rtt));
         self.due.get_or_insert(due);
         let peer = self.peers.get_or_insert_with(link.peer, Peer::default);
@@ -287,10 +312,10 @@ impl Links {
         self.due
     }
 
-    /// Wants links that were heard before, but not within `trusted`, to be heard again within `patience`. Those links, so that
-    /// they can be pinged; none of them while it is doubted already.
-    pub(crate) fn doubt(&mut self, now: Now, patience: Duration, trusted: Duration) -> Vec<(PeerId, ConnectionId)> {
-        let until = now.elapsed + patience;
+    /// Wants links that were heard before, but not within `trusted`, to be heard again within [`AWAKE`]. Those links, so that
+    /// they can be pinged; none of them while it is doubted already. [`Links::late`] names them if that takes unusually long.
+    pub(crate) fn doubt(&mut self, now: Now, trusted: Duration) -> Vec<(PeerId, ConnectionId)> {
+        let until = now.elapsed + AWAKE;
         let under_way = Some(self.doubted_until).filter(|until| *until > now.elapsed);
         let mut doubted = Vec::new();
         for (id, link) in self.links.iter_mut().filter(|(_, link)| link.due.is_some() && !link.silent) {
@@ -298,11 +323,41 @@ impl Links {
                 continue;
             }
             (link.due, link.asked) = (Some(until), Some(until));
+            if link.can_have_second() {
+                let pings = self.peers.get(&link.peer).and_then(|peer| peer.pings);
+                link.second = Some(now.elapsed + patience::ping(pings));
+            }
             doubted.push((link.peer, *id));
         }
         self.doubted_until = until;
         self.due = self.links.values().filter(|link| !link.silent).filter_map(|link| link.due).min();
+        self.second = self.links.values().filter_map(|link| link.second).min();
         doubted
+    }
+
+    /// When [`Links::late`] may name one.
+    pub(crate) fn next_second(&self) -> Option<Duration> {
+        self.second
+    }
+
+    /// Doubted links that were not heard for longer than their pings take, each once: whom they lead to, and where.
+    pub(crate) fn late(&mut self, elapsed: Duration) -> Vec<(PeerId, Multiaddr)> {
+        if self.second.is_none_or(|at| at > elapsed) {
+            return Vec::new();
+        }
+        let late = self.links.values_mut().filter_map(|link| {
+            link.second.take_if(|at| *at <= elapsed)?;
+            link.is_doubted(elapsed).then(|| (link.peer, link.address.clone()))
+        });
+        let late = late.collect();
+        self.second = self.links.values().filter_map(|link| link.second).min();
+        late
+    }
+
+    /// The links to a peer that are still doubted.
+    pub(crate) fn doubted(&self, peer: &PeerId, elapsed: Duration) -> Vec<ConnectionId> {
+        let links = self.links_to(peer).into_iter();
+        links.filter(|(_, link)| link.can_have_second() && link.is_doubted(elapsed)).map(|(id, _)| id).collect()
     }
 
     /// A peer was heard otherwise than by a ping: if one link alone leads to it, that one lives.
@@ -315,9 +370,16 @@ impl Links {
         }
     }
 
-    /// Wants the other links that a peer has made to be heard again by `until`: who connects anew may have lost them without
-    /// a word, and a relay would send circuits over them. Those that were heard before, so that they can be pinged.
-    pub(crate) fn doubt_earlier(&mut self, peer: &PeerId, newest: ConnectionId, until: Duration) -> Vec<ConnectionId> {
+    /// Wants the other links that a peer has made to be heard again as soon as its pings usually come back: who connects anew
+    /// may have lost them without a word, and a relay would send circuits over them. Those that were heard before, so that they
+    /// can be pinged.
+    pub(crate) fn doubt_earlier(
+        &mut self,
+        peer: &PeerId,
+        newest: ConnectionId,
+        elapsed: Duration,
+    ) -> Vec<ConnectionId> {
+        let until = elapsed + patience::ping(self.peers.get(peer).and_then(|peer| peer.pings));
         let earlier = |(id, link): &(&ConnectionId, &mut Link)| {
             link.peer == *peer && **id != newest && !link.outbound && !link.silent && link.due.is_some()
         };
@@ -408,7 +470,7 @@ impl Links {
         self.register(Dial { peer, since, limit, beside: false })
     }
 
-    /// The same for a direct path beside a relayed link.
+    /// The same for a link beside another: a direct path beside a relayed one, or what may stand in for a dead one.
     pub(crate) fn dial_beside(&mut self, peer: PeerId, since: Duration, limit: Duration) -> Option<DialId> {
         self.register(Dial { peer: Some(peer), since, limit, beside: true })
     }

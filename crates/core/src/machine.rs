@@ -42,10 +42,6 @@ use crate::{
     topology::{Topology, missing_company, seeks},
 };
 
-/// Time for links to be heard again after a wake, or when their peer connects anew: a radio that wakes up and a round trip,
-/// and short enough for the node to be back in the network within three seconds of its wake. A guess.
-const AWAKE: Duration = Duration::from_millis(1500);
-
 /// Addresses kept of one peer.
 const MAX_ADDRESSES: usize = 16;
 
@@ -150,7 +146,7 @@ impl Machine {
             (self.publisher.next_deadline(self.is_ready() || closed), Timer::Publish),
             (reservation, Timer::Reservation),
             (self.openings.next_deadline(), Timer::Open),
-            (self.links.next_silence(), Timer::Link),
+            (self.links.next_silence().into_iter().chain(self.links.next_second()).min(), Timer::Link),
             (self.ladder.next_deadline().filter(|_| !closed), Timer::Ladder),
             (self.dht.next_expiry(), Timer::Store),
             (self.next_look_at_cache().filter(|_| !closed), Timer::Cache),

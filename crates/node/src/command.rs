@@ -28,6 +28,8 @@ pub(crate) enum Command {
     NetworkChanged,
     /// Do what is due: timers may be late.
     Tick,
+    /// Close what would be missed late.
+    HangUp,
     /// Stop without a word to anybody.
     Abandon,
     /// The platform has no network.

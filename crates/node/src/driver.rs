@@ -504,6 +504,7 @@ impl Driver {
             }
             Command::Wake => self.parts.shared.lock().machine.wake(now()),
             Command::NetworkChanged => self.parts.shared.lock().machine.network_changed(now()),
+            Command::HangUp => self.parts.shared.lock().machine.hang_up(now()),
             Command::Abandon => self.closed = true,
             Command::NetworkGone => self.parts.shared.tell(Input::NetworkGone),
             Command::Tick => self.parts.shared.lock().machine.handle_timeout(now()),

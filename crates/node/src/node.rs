@@ -351,6 +351,12 @@ impl Node {
         let _ = self.operate(Operation::Close).await;
     }
 
+    /// Closes the connections whose end the other side would notice late: the page that this node is goes this very moment, and
+    /// what it does not do at once it never does.
+    pub fn hang_up(&self) {
+        self.0.operator.send_now(Command::HangUp);
+    }
+
     /// Stops the node at once for all its handles, connections included, and takes nothing back: another node goes on as this
     /// peer. What waits for an answer ends with `CLOSED`.
     pub fn abandon(&self) {

@@ -249,6 +249,12 @@ impl RawNode {
         self.registrations.take();
     }
 
+    /// The page goes this very moment: connections whose end the other side would notice late are closed at once.
+    #[wasm_bindgen(js_name = hangUp)]
+    pub fn hang_up(&self) {
+        self.node.hang_up();
+    }
+
     /// Stops the node at once and takes nothing back: another one goes on as this peer.
     pub fn abandon(&self) {
         self.node.abandon();

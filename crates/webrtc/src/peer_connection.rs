@@ -320,7 +320,9 @@ impl PeerConnection {
     /// Applies a description of this side; candidates are looked for from then on.
     pub(crate) async fn set_local(&self, kind: Kind, sdp: &str) -> Result<(), Error> {
         let description = description(kind, sdp);
-        perform("its description", self.0.connection.set_local_description(&description)).await.map(|_| ())
+        perform("its description", self.0.connection.set_local_description(&description)).await?;
+        self.watch_transport();
+        Ok(())
     }
 
     /// Applies the description of the remote.
@@ -345,7 +347,7 @@ impl PeerConnection {
     }
 
     /// A remote that closes its connection is seen at once by the transport of the channels, and only much later by the
-    /// connection.
+    /// connection. Browsers make the transport with the answer, or with the offer already.
     fn watch_transport(&self) {
         let Some(transport) = self.0.connection.sctp() else { return };
         transport.set_onstatechange(Some(self.0.on_change.as_ref().unchecked_ref()));

@@ -17,6 +17,8 @@ export const fake = {
   clashes: [],
   /** How nodes reach each other from here on. */
   path: 'relayed',
+  /** How many relays nodes remember. */
+  remembered: 3,
   /** Modules handed to `init`. */
   inits: [],
   /** Milliseconds between the steps of joining, so that people see them; in tests, microtasks. */
@@ -232,7 +234,7 @@ export class RawNode {
   }
 
   stats () {
-    return { uptimeMs: 1, peers: 1, relays: 1, reservations: 1, bytesIn: 1, bytesOut: 1, finds: 0, findMs: 0, peerConnections: 0, findsByLayer: {}, cacheHits: 0, cachedServices: 0, rememberedPeers: 3, routingTable: 4 }
+    return { uptimeMs: 1, peers: 1, relays: 1, reservations: 1, bytesIn: 1, bytesOut: 1, finds: 0, findMs: 0, peerConnections: 0, findsByLayer: {}, cacheHits: 0, cachedServices: 0, rememberedPeers: fake.remembered, routingTable: 4 }
   }
 
   async networkChanged () { this.changed = (this.changed ?? 0) + 1 }
@@ -254,6 +256,8 @@ export class RawNode {
     this.#registrations.clear()
     this.abandon()
   }
+
+  hangUp () { this.hungUp = true }
 
   abandon () {
     if (this.closed) return

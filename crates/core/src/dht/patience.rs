@@ -18,6 +18,14 @@ const LINKED: (Duration, Duration) = (Duration::from_millis(40), Duration::from_
 /// Patience with a linked peer of which no time is known yet.
 const UNKNOWN: Duration = Duration::from_millis(500);
 
+/// Time for links to be heard again after a wake: a radio that wakes up and a round trip, and short enough for the node to be
+/// back in the network within three seconds of its wake. A guess.
+pub(crate) const AWAKE: Duration = Duration::from_millis(1500);
+
+/// The least patience with a ping out of turn: what a radio takes to wake up, and more than a page is busy between two
+/// messages as a rule; a guess.
+const PING: Duration = Duration::from_millis(400);
+
 /// The least and the most patience with a peer that is dialled. The upper one is three WAN handshakes.
 const DIALLED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
@@ -66,6 +74,11 @@ pub(crate) fn linked(answers: Option<Estimate>, pings: Option<Estimate>) -> Dura
     // A request opens a stream first, so it takes two round trips where a ping takes one.
     let limit = answers.map(|answers| answers.limit(1)).or(pings.map(|pings| pings.limit(2)));
     limit.unwrap_or(UNKNOWN).clamp(LINKED.0, LINKED.1)
+}
+
+/// Patience with a ping out of turn, by the peer's pings so far. Who does not answer in time may be there all the same.
+pub(crate) fn ping(pings: Option<Estimate>) -> Duration {
+    pings.map_or(AWAKE, |pings| pings.limit(1).clamp(PING, AWAKE))
 }
 
 /// What this node's dials took, until the first answer.
@@ -127,6 +140,14 @@ mod tests {
         assert_eq!(linked(None, ping), ms(200));
         assert_eq!(linked(Some(Estimate::new(ms(100))), ping), ms(300));
         assert_eq!(linked(None, None), UNKNOWN);
+    }
+
+    #[test]
+    fn a_ping_out_of_turn_has_at_least_what_a_radio_takes_and_at_most_what_a_wake_may() {
+        assert_eq!(ping(None), AWAKE);
+        assert_eq!(ping(Some(Estimate::new(ms(1)))), PING);
+        assert_eq!(ping(Some(Estimate::new(ms(200)))), ms(600));
+        assert_eq!(ping(Some(Estimate::new(ms(900)))), AWAKE);
     }
 
     #[test]

@@ -53,9 +53,9 @@ fn a_doubted_link_has_less_time_and_a_living_one_is_not_lost() {
     links.ponged(ConnectionId(0), s(1), at(100), SILENCE);
     links.ponged(ConnectionId(1), s(1), at(100), SILENCE);
     let heard = [(peer(), ConnectionId(0)), (peer(), ConnectionId(1))];
-    assert_eq!(links.doubt(at(103), s(2), Duration::ZERO), heard, "2 was never heard");
-    assert_eq!(links.doubt(at(104), s(2), Duration::ZERO), [], "not twice at a time");
-    assert_eq!(links.next_silence(), Some(s(105)));
+    assert_eq!(links.doubt(at(103), Duration::ZERO), heard, "2 was never heard");
+    assert_eq!(links.doubt(at(104), Duration::ZERO), [], "not twice at a time");
+    assert_eq!(links.next_silence(), Some(s(103) + AWAKE));
     links.ponged(ConnectionId(1), s(1), at(104), SILENCE);
     assert_eq!(links.unheard(s(105)), [ConnectionId(0)]);
     links.silent(ConnectionId(0));
@@ -68,9 +68,26 @@ fn a_link_that_was_heard_a_moment_ago_is_trusted_unless_the_network_is_another()
     let mut links = links(&[RELAYED, OWN]);
     links.ponged(ConnectionId(0), s(1), at(100), SILENCE);
     links.ponged(ConnectionId(1), s(1), at(95), SILENCE);
-    assert_eq!(links.doubt(at(101), s(1), s(4)), [(peer(), ConnectionId(1))]);
-    assert_eq!(links.doubt(at(101), s(1), Duration::ZERO), [(peer(), ConnectionId(0))], "the other is doubted already");
-    assert_eq!(links.unheard(s(102)), [ConnectionId(0), ConnectionId(1)]);
+    assert_eq!(links.doubt(at(101), s(4)), [(peer(), ConnectionId(1))]);
+    assert_eq!(links.doubt(at(101), Duration::ZERO), [(peer(), ConnectionId(0))], "the other is doubted already");
+    assert_eq!(links.unheard(s(101) + AWAKE), [ConnectionId(0), ConnectionId(1)]);
+}
+
+#[test]
+fn a_link_that_is_late_after_a_wake_is_named_once_unless_it_costs_a_page_one_of_few_connections() {
+    let mut links = links(&[OWN, OWN, RELAYED, "/ip4/192.0.2.2/udp/80/webrtc-direct"]);
+    for id in 0..4 {
+        links.ponged(ConnectionId(id), s(0), at(100), SILENCE);
+    }
+    links.doubt(at(110), Duration::ZERO);
+    let late = links.next_second().expect("somebody is waited for");
+    assert!(late < s(110) + AWAKE / 2, "pings took no time: {late:?}");
+    assert_eq!(links.late(late - Duration::from_millis(1)), []);
+    links.ponged(ConnectionId(1), s(0), Now { elapsed: late, ..at(110) }, SILENCE);
+    assert_eq!(links.doubted(&peer(), late), [ConnectionId(0)]);
+    assert_eq!(links.late(late), [(peer(), OWN.parse().expect("an address"))]);
+    assert_eq!((links.late(late), links.next_second()), (Vec::new(), None));
+    assert_eq!(links.doubted(&peer(), s(110) + AWAKE), [], "that one has had its time");
 }
 
 #[test]
@@ -78,7 +95,7 @@ fn a_ping_out_of_turn_costs_the_regular_one_its_turn_and_a_living_link_nothing()
     let mut links = links(&[RELAYED]);
     let link = ConnectionId(0);
     links.ponged(link, s(1), at(100), SILENCE);
-    links.doubt(at(105), s(2), Duration::ZERO);
+    links.doubt(at(105), Duration::ZERO);
     assert!(links.is_asked(link, s(106)) && !links.is_asked(link, s(107)));
     links.ponged(link, s(1), at(106), SILENCE);
     assert_eq!(links.unheard(s(114)), [], "two intervals of three seconds, and one for what late timers add");
@@ -95,7 +112,7 @@ fn a_peer_that_answers_no_pings_is_believed_when_it_says_so() {
     assert!(links.ping_refused(direct, s(1)));
     assert!(!links.ping_refused(direct, s(1)), "it has said so");
     assert_eq!(order(&links), [1, 0], "a refusal has come there and back as well");
-    assert_eq!(links.doubt(at(100), s(2), Duration::ZERO), [], "nobody waits for a ping of it");
+    assert_eq!(links.doubt(at(100), Duration::ZERO), [], "nobody waits for a ping of it");
     assert_eq!(links.unheard(s(1000)), []);
     links.ponged(relayed, s(1), at(1000), SILENCE);
     assert!(!links.ping_refused(relayed, s(1)));
@@ -111,8 +128,8 @@ fn a_link_is_as_old_as_either_clock_says() {
         links.ponged(ConnectionId(0), s(1), at(100), SILENCE);
         // A timer or an input that comes before the wake gives it its whole time again.
         links.forgive(now.elapsed, SILENCE);
-        assert_eq!(links.doubt(now, s(1), s(4)).len(), 1, "{now:?}");
-        assert_eq!(links.unheard(now.elapsed + s(1)), [ConnectionId(0)], "{now:?}");
+        assert_eq!(links.doubt(now, s(4)).len(), 1, "{now:?}");
+        assert_eq!(links.unheard(now.elapsed + AWAKE), [ConnectionId(0)], "{now:?}");
     }
 }
 
@@ -165,6 +182,6 @@ fn who_connects_anew_puts_its_earlier_links_in_doubt() {
     inbound(&mut links, 3);
     let doubted = links.doubt_earlier(&peer(), ConnectionId(3), s(103));
     assert_eq!(doubted, [ConnectionId(1)], "0 is a link of our own, 2 was never heard");
-    assert_eq!(links.next_silence(), Some(s(103)));
-    assert_eq!(links.unheard(s(103)), [ConnectionId(1)]);
+    assert_eq!(links.next_silence(), Some(s(103) + AWAKE), "its pings took a second");
+    assert_eq!(links.unheard(s(103) + AWAKE), [ConnectionId(1)]);
 }

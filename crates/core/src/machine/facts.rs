@@ -5,11 +5,12 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use super::{AWAKE, MAX_ADDRESSES, Machine};
+use super::{MAX_ADDRESSES, Machine};
 use crate::{
     address::{is_link_local, is_private, is_signalled, without_peer},
     boundary::{ConnectionId, DialFailure, DialId, Input, Output},
     cache::peers::Roles,
+    dht::patience::AWAKE,
     event::{Event, JoinStage, Path, State},
     ladder::SIGNALLING,
     links::{Link, Told},
@@ -188,8 +189,9 @@ impl Machine {
         let before = self.links.path_to(&peer);
         let link = Link::new(peer, address.clone(), path, dial.is_some(), now);
         self.links.connected(connection, link.clone());
-        if let Some(dial) = dial {
-            self.links.dialled(dial);
+        let beside = dial.and_then(|dial| self.links.dialled(dial)).is_some_and(|dial| dial.beside);
+        if beside && before.is_some() && !is_signalled(&link.address) {
+            self.stands_in(peer, connection, now);
         }
         match before {
             None => self.outputs.push_back(Output::Event(Event::PeerConnected { peer, path, address })),
@@ -201,7 +203,7 @@ impl Machine {
             self.outputs.push_back(Output::Ping { peer, connection });
         }
         if dial.is_none() && self.config.role.is_relay() {
-            for earlier in self.links.doubt_earlier(&peer, connection, now.elapsed + AWAKE) {
+            for earlier in self.links.doubt_earlier(&peer, connection, now.elapsed) {
                 self.outputs.push_back(Output::Ping { peer, connection: earlier });
             }
         }
@@ -220,6 +222,19 @@ impl Machine {
         parts.dht.connected(&mut parts.cx, peer, connection);
     }
 
+    /// A link was made because another was not heard after a wake. That one is dead if it was not heard until this one stands,
+    /// which takes several round trips; else this one is not needed.
+    fn stands_in(&mut self, peer: PeerId, connection: ConnectionId, now: Now) {
+        let dead = self.links.doubted(&peer, now.elapsed);
+        if dead.is_empty() {
+            self.links.release(connection);
+            self.outputs.push_back(Output::Disconnect { connection });
+        }
+        for connection in dead {
+            self.unheard(connection);
+        }
+    }
+
     /// The first answer has come back on a link, after `rtt`; `before` is how its peer was reached until then.
     fn proven(&mut self, connection: ConnectionId, rtt: Duration, before: Option<Path>, now: Now) {
         let Some(link) = self.links.get(connection).cloned() else { return };
@@ -234,7 +249,14 @@ impl Machine {
         self.path_may_differ(peer, before);
         let mut parts = self.parts(now);
         parts.ladder.disconnected(&mut parts.cx, &link);
-        let Some(last) = last else { return };
+        let Some(last) = last else {
+            // Its place was held over the oldest link.
+            let oldest = self.links.links_to(&peer).iter().all(|(_, other)| other.since.elapsed >= link.since.elapsed);
+            if link.is_silent() && oldest && self.reservations.disconnected(&peer) {
+                self.endpoints_changed(now);
+            }
+            return;
+        };
         parts.cx.emit(Event::PeerDisconnected { peer, silent: link.is_silent() });
         if last.server && !link.released {
             let left = parts.cx.links.servers();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p_identity::PeerId;
 use multiaddr::Multiaddr;
 
-use super::{AWAKE, Machine};
+use super::Machine;
 use crate::{
     address::is_private,
     boundary::{OpId, Outcome, Output, RegistrationId},
@@ -160,7 +160,7 @@ impl Machine {
         for dial in self.links.older(now.elapsed, STALE) {
             self.give_dial_up(dial, now);
         }
-        for (peer, connection) in self.links.doubt(now, AWAKE, trusted) {
+        for (peer, connection) in self.links.doubt(now, trusted) {
             self.outputs.push_back(Output::Ping { peer, connection });
         }
         self.join.retry_now(now.elapsed);
@@ -168,6 +168,16 @@ impl Machine {
         self.reservations.retry_now(now.elapsed);
         let mut parts = self.parts(now);
         parts.topology.wake(&mut parts.cx);
+    }
+
+    /// The page goes this very moment, and what it does not do at once it never does: WebRTC connections are closed, since
+    /// browsers end those of a page that goes without a word, and peers notice after some twenty seconds. Sockets they close.
+    pub fn hang_up(&mut self, now: Now) {
+        for connection in self.links.over_webrtc() {
+            self.links.release(connection);
+            self.outputs.push_back(Output::Disconnect { connection });
+        }
+        self.advance(now);
     }
 
     /// Takes all offers back and ends every order.

@@ -33,6 +33,9 @@ impl Machine {
         for dial in self.links.overdue(now.elapsed) {
             self.give_dial_up(dial, now);
         }
+        for (peer, address) in self.links.late(now.elapsed) {
+            self.parts(now).cx.dial_again(peer, address);
+        }
         let mut parts = self.parts(now);
         parts.openings.overdue(&mut parts.cx, parts.dht);
         if self.status.state != State::Closed {
