@@ -397,7 +397,11 @@ impl Openings {
         if let Some(opening) = self.openings.get_mut(&op)
             && let Some(candidate) = opening.candidates.front()
         {
-            opening.failures.push(format!("{}: {reason}", candidate.peer));
+            let failure = format!("{}: {reason}", candidate.peer);
+            // Who was asked anew may fail as before.
+            if !opening.failures.contains(&failure) {
+                opening.failures.push(failure);
+            }
         }
         self.advance(cx, dht, op);
     }

@@ -109,7 +109,12 @@ pub(crate) enum Shown {
 
 /// The operator's token, as it is shown to a relay.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Token(pub(crate) String);
+pub(crate) struct Token {
+    /// The token itself.
+    pub(crate) text: String,
+    /// Where it was given, in words.
+    pub(crate) origin: String,
+}
 
 /// Secrets belong into no log.
 impl fmt::Debug for Token {
@@ -120,15 +125,19 @@ impl fmt::Debug for Token {
 
 impl Token {
     fn of(from: &Sources<'_>, file: Option<&str>) -> Result<Option<Self>, ConfigError> {
-        let checked = |text: String| AdminToken::new(text.trim()).map(|_| Self(text.trim().to_owned()));
+        let checked = |text: String, origin: String| {
+            let text = text.trim().to_owned();
+            AdminToken::new(&text).map(|_| Self { text, origin })
+        };
         let read = |file: &str| {
-            checked(fs::read_to_string(file).map_err(|error| format!("the file cannot be read: {error}"))?)
+            let text = fs::read_to_string(file).map_err(|error| format!("the file cannot be read: {error}"))?;
+            checked(text, format!("the token in `{file}` (--admin-token-file)"))
         };
         if let Some(token) = from.one("admin-token-file", file, read)? {
             return Ok(Some(token));
         }
         let Some(text) = env::var(ADMIN_TOKEN).ok().filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-        checked(text).map(Some).map_err(|reason| {
+        checked(text, format!("the token of the environment variable {ADMIN_TOKEN}")).map(Some).map_err(|reason| {
             ConfigError::Missing(format!("the environment variable {ADMIN_TOKEN} cannot be used: {reason}"))
         })
     }
@@ -151,10 +160,7 @@ impl ShowConfig {
     /// Checks every option of `openred directory show`.
     pub(crate) fn new(options: &ShowOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
         let from = Sources::new(matches);
-        let target = match options.target.parse::<PeerId>() {
-            Ok(peer) => Shown::Node(peer),
-            Err(_) => Shown::Service(short::argument(&options.target, "NAME-OR-PEER")?),
-        };
+        let target = short::argument(&options.target, "NAME-OR-PEER", shown)?;
         let ask = Ask::new(&options.ask, &from)?;
         // Who offers a service is told to everybody, so no token is shown for it.
         let token = Token::of(&from, options.admin_token_file.as_deref())?.filter(|_| matches!(target, Shown::Node(_)));
@@ -241,6 +247,13 @@ impl SnapshotConfig {
         let place = Place::new(&options.place, &Sources::new(matches))?;
         let action = if options.replace { SnapshotAction::Replace } else { SnapshotAction::Restore };
         Ok(Self { file: PathBuf::from(&options.file), place, action, json: options.output.json })
+    }
+}
+
+fn shown(text: &str) -> Result<Shown, String> {
+    match text.parse::<PeerId>() {
+        Err(_) if !value::is_like_a_peer_id(text) => value::service_target(text).map(Shown::Service),
+        _ => value::peer_id(text).map(Shown::Node),
     }
 }
 

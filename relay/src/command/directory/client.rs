@@ -1,9 +1,10 @@
 //! Asks directories by their API.
 //!
 //! Of several relays the first that answers is asked from then on. Who is told to come back later does, [`RETRIES`] times.
-//! Bounds: one answer of [`LARGEST`] bytes at a time.
+//! Bounds: one answer of [`LARGEST`] bytes at a time, and a list ends when its directory does not get on: at a page that is
+//! followed by itself, or after [`EMPTY_PAGES`] without an item.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Bytes,
@@ -13,10 +14,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
+use super::super::{NO_RELAY_HELP, output::printable};
 use crate::{
     config::directory::{Ask, Token},
     failure::Failure,
-    outgoing::{Http, client},
+    outgoing::{Http, client, reason},
 };
 
 /// A page of a thousand items with their records takes some 3 MB.
@@ -31,19 +33,21 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// Items of a page, as many as the API gives.
 pub(super) const PAGE: usize = 1000;
 
+/// Pages without an item that may follow each other, a guess: pages are thin only where an operator withholds nodes.
+const EMPTY_PAGES: usize = 1000;
+
 /// See the module's documentation.
 pub(super) struct Directory {
     http: Http,
     origins: Vec<String>,
     timeout: Duration,
-    authorization: Option<String>,
+    token: Option<Token>,
 }
 
 impl Directory {
     /// Asks nobody yet. With a token it asks as the operator.
     pub(super) fn new(ask: &Ask, token: Option<&Token>) -> Self {
-        let authorization = token.map(|token| format!("Bearer {}", token.0));
-        Self { http: client(), origins: ask.origins.clone(), timeout: ask.timeout, authorization }
+        Self { http: client(), origins: ask.origins.clone(), timeout: ask.timeout, token: token.cloned() }
     }
 
     /// One answer. `path` begins with a slash and is escaped.
@@ -59,7 +63,7 @@ impl Directory {
                 }
             }
         }
-        Err(Failure::NoNetwork(reasons.join("; ")))
+        Err(Failure::NoNetwork(format!("{}; {NO_RELAY_HELP}", reasons.join("; "))))
     }
 
     /// All items of a list, page by page, at most `most`; whether there are more. `items` names the list in an answer, `path`
@@ -71,14 +75,22 @@ impl Directory {
         most: usize,
         mut each: impl FnMut(Value) -> Result<(), Failure>,
     ) -> Result<(usize, bool), Failure> {
-        let (mut count, mut next) = (0, None::<String>);
+        let (mut count, mut next, mut empty) = (0, None::<String>, 0);
         loop {
             let limit = PAGE.min(most - count);
-            let cursor = next.map(|cursor| format!("&cursor={}", escaped(&cursor))).unwrap_or_default();
+            let last = next;
+            let cursor = last.as_ref().map(|cursor| format!("&cursor={}", escaped(cursor))).unwrap_or_default();
             let separator = if path.contains('?') { '&' } else { '?' };
             let mut page = self.get(&format!("{path}{separator}limit={limit}{cursor}")).await?;
             next = page["next"].as_str().map(str::to_owned);
             let Value::Array(found) = page[items].take() else { return Err(not_a_directory(&self.origins[0])) };
+            empty = if found.is_empty() { empty + 1 } else { 0 };
+            if next.is_some() && (next == last || empty > EMPTY_PAGES) {
+                return Err(Failure::Failed(format!(
+                    "{} does not get on with its list of {items}: it gives pages without end; ask another relay",
+                    self.origins[0]
+                )));
+            }
             for item in found {
                 count += 1;
                 each(item)?;
@@ -93,13 +105,13 @@ impl Directory {
         let unreachable = |reason: String| Failure::NoNetwork(format!("{origin} cannot be asked: {reason}"));
         for _ in 0..RETRIES {
             let mut request = Request::get(format!("{origin}{path}")).header(header::ACCEPT, "application/json");
-            if let Some(authorization) = &self.authorization {
-                request = request.header(header::AUTHORIZATION, authorization);
+            if let Some(token) = &self.token {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.text));
             }
             let request = request.body(Full::new(Bytes::new())).map_err(|error| unreachable(error.to_string()))?;
             let answer = timeout(self.timeout, async {
-                let (head, body) = self.http.request(request).await.map_err(|error| innermost(&error))?.into_parts();
-                let body = Limited::new(body, LARGEST).collect().await.map_err(|error| innermost(&*error))?;
+                let (head, body) = self.http.request(request).await.map_err(|error| reason(&error))?.into_parts();
+                let body = Limited::new(body, LARGEST).collect().await.map_err(|error| reason(&*error))?;
                 Ok((head.status, head.headers, body.to_bytes()))
             });
             let late = || Err(format!("there was no whole answer within {:?}", self.timeout));
@@ -112,20 +124,27 @@ impl Directory {
             return match (status, answer) {
                 (StatusCode::OK, Ok(answer)) => Ok(answer),
                 (StatusCode::OK, Err(_)) => Err(not_a_directory(origin)),
-                (status, answer) => Err(refused(origin, status, &answer.unwrap_or_default())),
+                (status, answer) => Err(self.refused(origin, status, &answer.unwrap_or_default())),
             };
         }
         Err(Failure::Failed(format!("{origin} is busy and says again and again that it should be asked later")))
     }
-}
 
-fn refused(origin: &str, status: StatusCode, problem: &Value) -> Failure {
-    let Some(detail) = problem["detail"].as_str() else { return not_a_directory(origin) };
-    let text = format!("{origin}: {detail}");
-    match status {
-        StatusCode::NOT_FOUND if problem["code"] == "NOT_FOUND" => Failure::NothingFound(text),
-        StatusCode::BAD_REQUEST => Failure::Usage(text),
-        _ => Failure::Failed(text),
+    fn refused(&self, origin: &str, status: StatusCode, problem: &Value) -> Failure {
+        let Some(detail) = problem["detail"].as_str() else { return not_a_directory(origin) };
+        let text = format!("{origin}: {}", printable(detail));
+        match (status, &self.token) {
+            (StatusCode::UNAUTHORIZED, Some(Token { origin: given, .. })) => Failure::Failed(format!(
+                "{origin} refused {given}: give the operator's token with which that relay was started"
+            )),
+            (StatusCode::FORBIDDEN, Some(Token { origin: given, .. })) => Failure::Failed(format!(
+                "{origin} refused {given}: it was started without an operator's token (openred relay --admin-token-file); \
+                 leave the token out, or give that relay one"
+            )),
+            (StatusCode::NOT_FOUND, _) if problem["code"] == "NOT_FOUND" => Failure::NothingFound(text),
+            (StatusCode::BAD_REQUEST, _) => Failure::Usage(text),
+            _ => Failure::Failed(text),
+        }
     }
 }
 
@@ -136,11 +155,6 @@ fn not_a_directory(origin: &str) -> Failure {
 fn pause(headers: &HeaderMap) -> Duration {
     let told = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     told.map_or(PAUSE.0, Duration::from_secs).min(PAUSE.1)
-}
-
-/// The wrappers around a failure say where it passed, not what it was.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// A text as a part of a URL's path or query (RFC 3986).
