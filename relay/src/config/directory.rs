@@ -1,13 +1,14 @@
 //! What `openred directory` was told.
 
-use std::{env, fmt, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, env, fmt, fs, path::PathBuf, time::Duration};
 
 use clap::ArgMatches;
 use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
 use openred_core::{
-    address::{RelayAddress, origin},
+    address::{RelayAddress, origin, parse_multiaddr},
     lifecycle::State,
-    name::ServiceTarget,
+    name::{ServiceName, ServiceTarget},
 };
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
 };
 use crate::{
     cli::directory_options::{
-        AskOptions, ExportOptions, ListOptions, PlaceOptions, RestoreOptions, ShowOptions, TakeOptions,
+        AskOptions, ExportOptions, HeartbeatOptions, ListOptions, PlaceOptions, RegisterOptions, RestoreOptions,
+        ShowOptions, TakeOptions,
     },
     http::admin_token::AdminToken,
 };
@@ -188,6 +190,90 @@ impl ExportConfig {
         let output = from.one("output", options.output.as_deref(), value::text)?;
         Ok(Self { ask: Ask::new(&options.ask, &from)?, output: output.map(PathBuf::from) })
     }
+}
+
+/// `openred directory register`.
+#[derive(Clone, Debug)]
+pub(crate) struct RegisterConfig {
+    /// Whom to tell.
+    pub(crate) ask: Ask,
+    /// File of the identity.
+    pub(crate) identity: PathBuf,
+    /// The service's name.
+    pub(crate) name: ServiceName,
+    /// Where it is reached; at least one.
+    pub(crate) addresses: Vec<Multiaddr>,
+    /// Kind of the service; may be empty.
+    pub(crate) kind: String,
+    /// Region; may be empty.
+    pub(crate) region: String,
+    /// What is said about the service.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// How long the offer stands; `None` is the network's default.
+    pub(crate) ttl: Option<Duration>,
+    /// Whether to print JSON.
+    pub(crate) json: bool,
+}
+
+impl RegisterConfig {
+    /// Checks every option of `openred directory register`. Limits of the record itself show when it is signed.
+    pub(crate) fn new(options: &RegisterOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
+        let from = Sources::new(matches);
+        let name = from.one("name", options.name.as_deref(), value::parsed)?;
+        let addresses = from.many("address", &options.address, address)?;
+        if addresses.is_empty() {
+            return Err(missing("address", ADDRESS));
+        }
+        let metadata = from.many_with_commas("metadata", &options.metadata, value::key_value)?;
+        Ok(Self {
+            ask: Ask::new(&options.ask, &from)?,
+            identity: identity(options.identity.as_deref(), &from)?,
+            name: name.ok_or_else(|| missing("name", "give the name of the service, such as chess"))?,
+            addresses,
+            kind: from.one("type", options.kind.as_deref(), value::text)?.unwrap_or_default(),
+            region: from.one("region", options.region.as_deref(), value::region)?.unwrap_or_default(),
+            metadata: metadata.into_iter().collect(),
+            ttl: from.one("ttl", options.ttl.as_deref(), value::ttl)?,
+            json: options.output.json,
+        })
+    }
+}
+
+/// `openred directory heartbeat`.
+#[derive(Clone, Debug)]
+pub(crate) struct HeartbeatConfig {
+    /// Whom to tell.
+    pub(crate) ask: Ask,
+    /// File of the identity.
+    pub(crate) identity: PathBuf,
+    /// Whether to print JSON.
+    pub(crate) json: bool,
+}
+
+impl HeartbeatConfig {
+    /// Checks every option of `openred directory heartbeat`.
+    pub(crate) fn new(options: &HeartbeatOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
+        let from = Sources::new(matches);
+        let identity = identity(options.identity.as_deref(), &from)?;
+        Ok(Self { ask: Ask::new(&options.ask, &from)?, identity, json: options.output.json })
+    }
+}
+
+/// What would be right.
+const ADDRESS: &str = "give a multiaddr at which the service is reached, such as /dns/chess.example.org/tcp/443/tls/ws";
+
+fn address(text: &str) -> Result<Multiaddr, String> {
+    parse_multiaddr(text).map_err(|error| format!("{error}; {ADDRESS}"))
+}
+
+/// The file of an identity, without which these commands say nothing.
+fn identity(given: Option<&str>, from: &Sources<'_>) -> Result<PathBuf, ConfigError> {
+    let file = from.one("identity", given, value::text)?;
+    file.map(PathBuf::from).ok_or_else(|| missing("identity", "give the file of the node's identity, such as node.key"))
+}
+
+fn missing(option: &str, right: &str) -> ConfigError {
+    ConfigError::Missing(format!("--{option} is missing: {right}"))
 }
 
 /// Where a directory is kept.

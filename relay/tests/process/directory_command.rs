@@ -116,6 +116,61 @@ fn what_is_wrong_or_missing_is_named_and_has_its_exit_code() {
     relay.process.stop();
 }
 
+#[test]
+fn a_node_that_speaks_http_only_is_registered_found_and_heard() {
+    let home = tempfile::tempdir().unwrap();
+    let relay = Relay::start(&home.path().join("data"), &[]);
+    let identity = home.path().join("node.key");
+    let own = ["--identity", identity.to_str().unwrap(), "--bootstrap", &relay.http];
+    let about = ["--name", "chess", "--type", "game", "--region", "eu", "--metadata", "title=Chess"];
+    let address = "/dns/chess.example.org/tcp/443/tls/ws";
+    let register = [&["register", "--address", address], &about[..], &own].concat();
+
+    let heartbeat = directory(&[&["heartbeat"], &own[..]].concat());
+    assert!(heartbeat.code == Some(1) && heartbeat.err.contains("directory register"), "{}", heartbeat.err);
+    let done = directory(&[&register[..], &["--json"]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let answer = &done.json()[0];
+    let peer = answer["peerId"].as_str().unwrap().to_owned();
+    assert_eq!(answer["state"], "active");
+    let again = directory(&register);
+    assert!(again.code == Some(0) && again.out.contains(&format!("{peer} is active")), "{}", again.err);
+    assert!(again.err.contains("directory heartbeat --identity"), "{}", again.err);
+    let heartbeat = directory(&[&["heartbeat", "--json"], &own[..]].concat());
+    assert_eq!((heartbeat.code, heartbeat.json()[0]["state"].as_str()), (Some(0), Some("active")), "{}", heartbeat.err);
+
+    let node = relay.get(&format!("/v1/nodes/{peer}")).json();
+    assert_eq!((&node["region"], &node["addresses"]), (&"eu".into(), &serde_json::json!([address])));
+    assert!(node["record"].is_string(), "its addresses are signed: {node}");
+    let found = run(&["find", "chess", "--json", "--bootstrap", &relay.http], b"");
+    let record = &found.json()[0];
+    assert_eq!((&record["provider"], &record["layer"]), (&peer.as_str().into(), &"directory".into()), "{}", found.err);
+    assert_eq!(record["metadata"], serde_json::json!({ "title": "Chess" }));
+
+    let stranger = home.path().join("stranger.key");
+    let other = ["--identity", stranger.to_str().unwrap(), "--bootstrap", &relay.http];
+    for (arguments, code, words) in [
+        (&["register", "--name", "chess"][..], 2, "--address is missing"),
+        (&["register", "--address", address], 2, "--name is missing"),
+        (
+            &["register", "--name", "chess", "--address", "chess.example.org"],
+            2,
+            "/dns/chess.example.org/tcp/443/tls/ws",
+        ),
+        (&["register", "--name", "Two Words", "--address", address], 2, "two-words"),
+    ] {
+        let wrong = directory(&[arguments, &other].concat());
+        assert_eq!(wrong.code, Some(code), "{arguments:?}: {}", wrong.err);
+        assert!(wrong.err.contains(words), "{arguments:?}: {}", wrong.err);
+    }
+    assert!(!stranger.exists(), "who is refused has made no identity");
+    let wrong = directory(&["heartbeat"]);
+    assert!(wrong.code == Some(2) && wrong.err.contains("--identity is missing"), "{}", wrong.err);
+    relay.process.stop();
+    let closed = directory(&register);
+    assert!(closed.code == Some(3) && closed.err.contains("openred relay"), "{}", closed.err);
+}
+
 /// Answers every GET with `body` for as long as the test runs; its URL.
 fn answering(body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use axum::{
     body::Bytes,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, uri::Authority},
 };
 use http_body_util::{BodyExt, Full, Limited};
+use libp2p_identity::Keypair;
+use openred_core::peer_auth;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -52,10 +54,45 @@ impl Directory {
 
     /// One answer. `path` begins with a slash and is escaped.
     pub(super) async fn get(&mut self, path: &str) -> Result<Value, Failure> {
+        let authorization = self.token.as_ref().map(|token| format!("Bearer {}", token.text));
+        let asked = async |directory: &Self, origin: &str| {
+            let answer = directory.exchange(origin, &Method::GET, path, authorization.as_deref(), None).await?;
+            directory.read(origin, &answer)
+        };
+        self.first(asked).await
+    }
+
+    /// Says something as the node with this identity, which is proved first; the answer.
+    pub(super) async fn say(
+        &mut self,
+        identity: &Keypair,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let said = async |directory: &Self, origin: &str| {
+            let begun = peer_auth::begin(identity);
+            let asked = directory.exchange(origin, &Method::GET, "/v1/auth", Some(&begun), None).await?;
+            let challenge = asked.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+            let Some(challenge) = challenge else {
+                // It says what keeps it from asking.
+                return directory.read(origin, &asked).and_then(|_| Err(not_a_directory(origin)));
+            };
+            let host = authority(origin)?;
+            let proved = peer_auth::prove(identity, challenge, host.as_str())
+                .map_err(|error| Failure::Failed(format!("{origin} asks in vain who this is: {error}")))?;
+            let answer = directory.exchange(origin, &method, path, Some(&proved), body).await?;
+            directory.read(origin, &answer)
+        };
+        self.first(said).await
+    }
+
+    /// Asks the relays in turn until one answers, which is asked from then on.
+    async fn first(&mut self, ask: impl AsyncFn(&Self, &str) -> Result<Value, Failure>) -> Result<Value, Failure> {
         let mut reasons = Vec::new();
         for place in 0..self.origins.len() {
             let origin = self.origins[place].clone();
-            match self.get_from(&origin, path).await {
+            match ask(self, &origin).await {
                 Err(Failure::NoNetwork(reason)) => reasons.push(reason),
                 answer => {
                     self.origins = vec![origin];
@@ -101,33 +138,52 @@ impl Directory {
         }
     }
 
-    async fn get_from(&self, origin: &str, path: &str) -> Result<Value, Failure> {
+    /// One request and its whole answer, unless the relay is busy again and again.
+    async fn exchange(
+        &self,
+        origin: &str,
+        method: &Method,
+        path: &str,
+        authorization: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Response<Bytes>, Failure> {
         let unreachable = |reason: String| Failure::NoNetwork(format!("{origin} cannot be asked: {reason}"));
         for _ in 0..RETRIES {
-            let mut request = Request::get(format!("{origin}{path}")).header(header::ACCEPT, "application/json");
-            if let Some(token) = &self.token {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.text));
+            let mut request = Request::builder()
+                .method(method)
+                .uri(format!("{origin}{path}"))
+                .header(header::HOST, authority(origin)?.as_str())
+                .header(header::ACCEPT, "application/json");
+            if let Some(authorization) = authorization {
+                request = request.header(header::AUTHORIZATION, authorization);
             }
-            let request = request.body(Full::new(Bytes::new())).map_err(|error| unreachable(error.to_string()))?;
+            if body.is_some() {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+            }
+            let body = Bytes::from(body.map(Value::to_string).unwrap_or_default());
+            let request = request.body(Full::new(body)).map_err(|error| unreachable(error.to_string()))?;
             let answer = timeout(self.timeout, async {
                 let (head, body) = self.http.request(request).await.map_err(|error| reason(&error))?.into_parts();
                 let body = Limited::new(body, LARGEST).collect().await.map_err(|error| reason(&*error))?;
-                Ok((head.status, head.headers, body.to_bytes()))
+                Ok(Response::from_parts(head, body.to_bytes()))
             });
             let late = || Err(format!("there was no whole answer within {:?}", self.timeout));
-            let (status, headers, body) = answer.await.unwrap_or_else(|_| late()).map_err(unreachable)?;
-            if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-                sleep(pause(&headers)).await;
-                continue;
+            let answer = answer.await.unwrap_or_else(|_| late()).map_err(unreachable)?;
+            if !matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+                return Ok(answer);
             }
-            let answer = serde_json::from_slice::<Value>(&body);
-            return match (status, answer) {
-                (StatusCode::OK, Ok(answer)) => Ok(answer),
-                (StatusCode::OK, Err(_)) => Err(not_a_directory(origin)),
-                (status, answer) => Err(self.refused(origin, status, &answer.unwrap_or_default())),
-            };
+            sleep(pause(answer.headers())).await;
         }
         Err(Failure::Failed(format!("{origin} is busy and says again and again that it should be asked later")))
+    }
+
+    /// What an answer says.
+    fn read(&self, origin: &str, answer: &Response<Bytes>) -> Result<Value, Failure> {
+        match (answer.status(), serde_json::from_slice::<Value>(answer.body())) {
+            (StatusCode::OK | StatusCode::CREATED, Ok(said)) => Ok(said),
+            (StatusCode::OK | StatusCode::CREATED, Err(_)) => Err(not_a_directory(origin)),
+            (status, said) => Err(self.refused(origin, status, &said.unwrap_or_default())),
+        }
     }
 
     fn refused(&self, origin: &str, status: StatusCode, problem: &Value) -> Failure {
@@ -155,6 +211,12 @@ fn not_a_directory(origin: &str) -> Failure {
 fn pause(headers: &HeaderMap) -> Duration {
     let told = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     told.map_or(PAUSE.0, Duration::from_secs).min(PAUSE.1)
+}
+
+/// The host and port in an origin, as they stand in the `Host` header.
+fn authority(origin: &str) -> Result<Authority, Failure> {
+    let authority = origin.parse::<Uri>().ok().and_then(|url| url.authority().cloned());
+    authority.ok_or_else(|| Failure::Usage(format!("--bootstrap: `{origin}` has no host; give the URL of a relay")))
 }
 
 /// A text as a part of a URL's path or query (RFC 3986).

@@ -42,7 +42,7 @@ pub enum MemoryFileError {
     Unreadable(#[from] io::Error),
     /// It holds something else.
     #[error(
-        "it is no memory of a node, and was left as it is; name a file that does not exist yet, or one that was made so"
+        "it is no memory of a node, and was left as it is; name a file that does not exist yet, or one that a node made"
     )]
     Foreign,
     /// A newer release wrote it.
