@@ -15,13 +15,19 @@ pub(crate) use self::{
     relay_options::RelayOptions,
 };
 
-/// What stands below the list of commands.
+/// What stands below the list of commands. Each paragraph is one line, which is broken where the terminal ends.
 const AFTER_HELP: &str = "\
-Every option has an environment variable, OPENRED_ and its name in upper case (OPENRED_HTTP for --http); options that
-may be repeated take a comma-separated list there. An empty variable counts as unset. OPENRED_LOG chooses what is
+Every option has an environment variable, OPENRED_ and its name in upper case (OPENRED_HTTP for --http); options that \
+may be repeated take a comma-separated list there. An empty variable counts as unset. OPENRED_LOG chooses what is \
 logged to standard error, for example OPENRED_LOG=debug or OPENRED_LOG=openred=debug,warn.
 
 Exit codes: 0 done or found, 1 nothing found or a failure while running, 2 a wrong option or value, 3 no network.";
+
+/// What stands below the options of a relay.
+const RELAY_PORTS: &str = "\
+Ports that a relay opens unless told otherwise: TCP 8080 for the page, the API and WebSocket peers (--http); beside it, on \
+the same address, UDP 8080 for QUIC and UDP 8081 for WebRTC-direct (--listen), and UDP 3478 for STUN (--stun); TCP 9464 \
+for metrics (--metrics). All of them on 127.0.0.1 until --http says where else.";
 
 /// OpenRed: find a service by its name on any page or machine, and talk to it.
 #[derive(Debug, Parser)]
@@ -36,6 +42,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a relay: the page, a first contact, circuits between browsers, and a part of the directory.
+    #[command(after_help = RELAY_PORTS)]
     Relay(Box<RelayOptions>),
     /// Find who offers a service.
     Find(FindOptions),
@@ -79,10 +86,29 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::config::relay::{HTTP as RELAY_HTTP, METRICS as RELAY_METRICS};
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_is_broken_where_the_terminal_ends() {
+        let help = Cli::command().term_width(80).render_help().to_string();
+        let below = help.split_once("Every option").unwrap().1;
+        let short = below.split("\n\n").flat_map(|paragraph| paragraph.lines().rev().skip(1));
+        // A line that is not the last of its paragraph is broken because the next word does not fit.
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        assert!(short.clone().count() >= 4 && short.clone().all(|line| line.chars().count() > 50), "{help}");
+    }
+
+    #[test]
+    fn a_relays_help_names_the_ports_that_it_opens() {
+        let mut relay = Cli::command().find_subcommand("relay").unwrap().clone();
+        let help = relay.render_help().to_string();
+        let ports = [RELAY_HTTP.port(), RELAY_HTTP.port() + 1, RELAY_METRICS.port(), 3478];
+        assert!(ports.iter().all(|port| help.contains(&port.to_string())), "{help}");
     }
 
     #[test]

@@ -14,10 +14,18 @@ pub(crate) mod provide;
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
+use http_body_util::{BodyExt, Limited};
 use libp2p_identity::Keypair;
+use openred_core::{
+    address::{RelayAddress, origin},
+    name::ServiceTarget,
+};
 use openred_node::{Config, MemoryFile, Node};
+use serde_json::Value;
+use tokio::time::timeout;
 
-use crate::{config::short::NodeConfig, data_dir, failure::Failure};
+use crate::{config::short::NodeConfig, data_dir, failure::Failure, outgoing};
 
 /// How long a node that is done may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -33,12 +41,6 @@ impl Session {
     /// Joins; a network that cannot be reached within the timeout is a failure of its own kind.
     async fn join(config: &NodeConfig) -> Result<Self, Failure> {
         let deadline = Instant::now() + config.timeout;
-        let identity = match &config.identity {
-            Some(file) => {
-                data_dir::identity_in(file).map_err(|error| Failure::Usage(format!("--identity: {error}")))?
-            }
-            None => Keypair::generate_ed25519(),
-        };
         let (file, memory) = match &config.memory {
             Some(path) => {
                 let unusable =
@@ -48,6 +50,12 @@ impl Session {
             }
             None => (None, None),
         };
+        let identity = match &config.identity {
+            Some(file) => {
+                data_dir::identity_in(file).map_err(|error| Failure::Usage(format!("--identity: {error}")))?
+            }
+            None => Keypair::generate_ed25519(),
+        };
         let node = Node::start(Config {
             bootstrap: config.contacts.list.clone(),
             lists: config.contacts.urls.clone(),
@@ -56,7 +64,9 @@ impl Session {
             ..Config::client(config.network.clone(), identity, config.bootstrap.clone())
         })
         .await?;
-        node.ready(config.timeout).await.map_err(no_network)?;
+        if let Err(error) = node.ready(config.timeout).await {
+            return Err(no_network(error, &config.bootstrap).await);
+        }
         Ok(Self { node, deadline, memory: file })
     }
 
@@ -67,7 +77,7 @@ impl Session {
 
     /// Leaves the network; peers learn of it at once rather than by a timeout.
     async fn leave(self) {
-        if tokio::time::timeout(FAREWELL, self.node.close()).await.is_err() {
+        if timeout(FAREWELL, self.node.close()).await.is_err() {
             tracing::debug!("the node took too long to close");
         }
         if let Some(memory) = self.memory {
@@ -76,10 +86,55 @@ impl Session {
     }
 }
 
-/// Not being able to join has an exit code of its own, whatever the reason.
-fn no_network(error: openred_core::Error) -> Failure {
+/// What helps where no relay answers.
+const NO_RELAY_HELP: &str = "start one with `openred relay`, or name one that runs with --bootstrap";
+
+/// How long a server that is no relay has to show it.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The most that is read of what it shows, in bytes.
+const LOOKED_AT: usize = 1024 * 1024;
+
+/// Not being able to join has an exit code of its own, whatever the reason. Whoever answers HTTP where a relay should be is asked
+/// whether it is one.
+async fn no_network(error: openred_core::Error, bootstrap: &[RelayAddress]) -> Failure {
+    let is_unreached = error.code() == "NO_RELAY";
     match Failure::from(error) {
+        Failure::NoNetwork(text) if is_unreached => {
+            let origins = bootstrap.iter().filter_map(|relay| origin(&relay.multiaddr));
+            let strangers = join_all(origins.map(async |origin| (is_stranger(&origin).await, origin))).await;
+            let strangers: Vec<_> = strangers.into_iter().filter_map(|(is, origin)| is.then_some(origin)).collect();
+            let help = match strangers.as_slice() {
+                [] => NO_RELAY_HELP.to_owned(),
+                strangers => format!(
+                    "{} is no OpenRed relay: it answers, but not at /bootstrap.json as relays do; {NO_RELAY_HELP}",
+                    strangers.join(" and ")
+                ),
+            };
+            Failure::NoNetwork(format!("{text}; {help}"))
+        }
         Failure::Failed(text) | Failure::NothingFound(text) => Failure::NoNetwork(text),
         other => other,
+    }
+}
+
+/// Whether somebody answers at `origin` who is no relay.
+async fn is_stranger(origin: &str) -> bool {
+    let Ok(url) = format!("{origin}/bootstrap.json").parse() else { return false };
+    let asked = timeout(LOOK, async {
+        let body = outgoing::client().get(url).await.ok()?.into_body();
+        Limited::new(body, LOOKED_AT).collect().await.ok().map(|body| body.to_bytes())
+    });
+    let Ok(Some(body)) = asked.await else { return false };
+    !serde_json::from_slice::<Value>(&body).is_ok_and(|body| body["peerId"].is_string())
+}
+
+/// That nobody was found, in a sentence.
+fn nobody_offers(target: &ServiceTarget) -> String {
+    match &target.provider {
+        None => format!("nobody offers `{target}`"),
+        Some(_) => {
+            format!("nobody offers `{target}`; compare the peer id, which is another node's with one character changed")
+        }
     }
 }

@@ -163,6 +163,23 @@ impl TokenKeyFile {
     }
 }
 
+/// Whether a directory can be opened, as far as that shows without leaving a trace in it.
+pub(crate) fn check(path: &Path) -> Result<(), DataDirError> {
+    let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(unusable(io::ErrorKind::NotADirectory.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unusable(error)),
+    }
+    // What else may be wrong with it shows when it is opened.
+    let Ok(mut lock) = File::open(path.join(LOCK)) else { return Ok(()) };
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned(), holder: holder(&mut lock) }),
+        _ => Ok(()),
+    }
+}
+
 /// The identity of a relay that may be running: nothing is locked or made.
 pub(crate) fn peek_identity(directory: &Path) -> Result<Option<Keypair>, DataDirError> {
     load_identity(&directory.join(IDENTITY))
@@ -314,6 +331,20 @@ mod tests {
         );
         drop(held);
         DataDir::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_checked_without_a_trace() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data");
+        check(&path).unwrap();
+        assert!(!path.exists());
+        let held = DataDir::open(&path).unwrap();
+        assert!(matches!(check(&path), Err(DataDirError::InUse { .. })));
+        drop(held);
+        check(&path).unwrap();
+        assert!(matches!(check(&path.join(LOCK)), Err(DataDirError::Unusable { .. })));
+        assert!(matches!(check(&path.join(LOCK).join("data")), Err(DataDirError::Unusable { .. })));
     }
 
     #[test]

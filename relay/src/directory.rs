@@ -34,10 +34,33 @@ pub(crate) fn file_in(data: &Path) -> PathBuf {
 
 /// Opens the store of a directory: the PostgreSQL database at a URL, or without one the file in the data directory.
 pub(crate) async fn open_store(database: Option<&str>, data: &Path) -> Result<Arc<dyn Store>, StoreError> {
-    let Some(url) = database else { return Ok(Arc::new(SqliteStore::open(&file_in(data)).await?)) };
-    // Only two equal ones at one time would be a mistake, and then each would take the other's rows for its own.
-    let origin = RandomState::new().hash_one(std::process::id()) as i64;
-    Ok(Arc::new(PostgresStore::open(url, origin).await?))
+    Ok(match database {
+        Some(url) => Arc::new(PostgresStore::open(url, origin()).await?),
+        None => Arc::new(SqliteStore::open(&file_in(data)).await?),
+    })
+}
+
+/// Like [`open_store`], to read it alone. Nothing is made or brought up to date.
+pub(crate) async fn open_store_to_copy(database: Option<&str>, data: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match database {
+        Some(url) => Arc::new(PostgresStore::open_to_copy(url, origin()).await?),
+        None => Arc::new(SqliteStore::open_to_copy(&file_in(data)).await?),
+    })
+}
+
+/// Like [`open_store`], to replace what is in it: refused while relays use a PostgreSQL database. The lock of the data directory
+/// keeps relays off the file in it.
+pub(crate) async fn open_store_alone(database: Option<&str>, data: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match database {
+        Some(url) => Arc::new(PostgresStore::open_alone(url, origin()).await?),
+        None => Arc::new(SqliteStore::open(&file_in(data)).await?),
+    })
+}
+
+/// A number that tells this process from others on one PostgreSQL database. Only two equal ones at one time would be a mistake,
+/// and then each would take the other's rows for its own.
+fn origin() -> i64 {
+    RandomState::new().hash_one(std::process::id()) as i64
 }
 
 /// Checks the URL of a database as far as that goes without asking it. What is wrong, and what would be right, without the

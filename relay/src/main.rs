@@ -33,7 +33,7 @@ use crate::{
     cli::{Cli, Command, DirectoryCommand, SnapshotCommand},
     config::{
         ConfigError,
-        directory::{ExportConfig, ListConfig, ShowConfig, SnapshotConfig},
+        directory::{ExportConfig, HeartbeatConfig, ListConfig, RegisterConfig, ShowConfig, SnapshotConfig},
         relay::{LogFormat, RelayConfig},
         short::{FindConfig, IdConfig, OpenConfig, PeersConfig, ProvideConfig},
     },
@@ -95,11 +95,13 @@ fn run(command: &Command, matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 fn directory_command(command: &DirectoryCommand, matches: &ArgMatches) -> Result<(), Failure> {
-    use command::directory::{export, list, show, snapshot};
+    use command::directory::{export, list, register, show, snapshot};
     match command {
         DirectoryCommand::List(options) => block_on(list::run(ListConfig::new(options, matches)?)),
         DirectoryCommand::Show(options) => block_on(show::run(ShowConfig::new(options, matches)?)),
         DirectoryCommand::Export(options) => block_on(export::run(ExportConfig::new(options, matches)?)),
+        DirectoryCommand::Register(options) => block_on(register::run(RegisterConfig::new(options, matches)?)),
+        DirectoryCommand::Heartbeat(options) => block_on(register::heartbeat(HeartbeatConfig::new(options, matches)?)),
         DirectoryCommand::Snapshot(options) => block_on(snapshot::run(match &options.command {
             SnapshotCommand::Take(options) => SnapshotConfig::take(options, matches)?,
             SnapshotCommand::Restore(options) => SnapshotConfig::restore(options, matches)?,

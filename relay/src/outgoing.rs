@@ -1,5 +1,7 @@
 //! HTTP to others: one client, which trusts the roots that secure WebSockets trust here, and follows no redirect.
 
+use std::error::Error;
+
 use axum::body::Bytes;
 use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -18,4 +20,17 @@ pub(crate) fn client() -> Http {
         .expect("ring has the versions of TLS that rustls wants");
     let connector = connector.https_or_http().enable_http1().build();
     Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(1).build(connector)
+}
+
+/// Why a request failed, in one sentence. The wrappers around a failure say where it passed, not what it was.
+pub(crate) fn reason(error: &(dyn Error + 'static)) -> String {
+    if let Some(inner) = error.source() {
+        return reason(inner);
+    }
+    let text = error.to_string();
+    // The system's resolver has no code of its own for it.
+    match text.strip_prefix("failed to lookup address information: ") {
+        Some(why) => format!("DNS knows no address of this name ({why})"),
+        None => text,
+    }
 }

@@ -1,7 +1,8 @@
 //! `openred relay`, put together: data directory, ports, node, HTTP, and an orderly end.
 //!
-//! The order of starting is the order in which things can fail for reasons of the operator's: first what is on disk, then
-//! the ports, then the node. Only when everything is bound does the ready line go to standard output. The end is the
+//! The order of starting is the order in which things can fail for reasons of the operator's: first what shows without a trace,
+//! whose data directory it is and whether the ports are free, then what is on disk, then the node. So a start that fails makes no
+//! identity that nobody knows. Only when everything is bound does the ready line go to standard output. The end is the
 //! reverse: `/readyz` says no for [`NOTICE`], then the node closes its connections, then HTTP finishes what it answers.
 
 mod checks;
@@ -12,6 +13,7 @@ pub(crate) mod registry;
 pub(crate) mod token_keys;
 
 use std::{
+    fs,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
@@ -22,7 +24,7 @@ use std::{
 use futures::StreamExt;
 use multiaddr::Multiaddr;
 use openred_core::event::{Event, State, Status};
-use openred_node::{Config, Events, MemoryFile, Node, RelayLimits, Role, platform, webrtc};
+use openred_node::{Config, Events, MemoryFile, MemoryFileError, Node, RelayLimits, Role, platform, webrtc};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -30,7 +32,7 @@ use self::{checks::Checks, peering::NodePeering, ports::PortError, registrar::Re
 use crate::{
     assets, clock,
     config::relay::{RelayConfig, Stun},
-    data_dir::DataDir,
+    data_dir::{self, DataDir},
     directory::{
         backups::Backups,
         identity::PeerAuth,
@@ -116,15 +118,9 @@ struct Relay {
 impl Relay {
     /// Binds and starts everything.
     async fn start(config: RelayConfig) -> Result<Self, Failure> {
-        let data = DataDir::open(&config.data)?;
-        let identity = data.identity()?;
-        let certificate = data.certificate(webrtc::generate_certificate, check_certificate)?;
-
-        let ring =
-            data.token_keys(|| KeyRing::new(clock::seconds(), rand::random()).to_bytes(), KeyRing::from_bytes)?;
-        let (registry, backups) = registry::open(&config).await?;
-
-        let (memory_file, memory) = memory(&config.data);
+        data_dir::check(&config.data)?;
+        let peer = data_dir::peek_identity(&config.data)?.map(|identity| identity.public().to_peer_id());
+        let announce = announced(&config, peer)?;
 
         let listener = ports::bind_http(config.http, config.listen.is_none()).await?;
         let http_address = ports::local(&listener);
@@ -149,6 +145,14 @@ impl Relay {
         let stun_address =
             stun_socket.as_ref().map(|socket| socket.local_addr().expect("a bound socket has an address"));
 
+        let data = DataDir::open(&config.data)?;
+        let (registry, backups) = registry::open(&config).await?;
+        let identity = data.identity()?;
+        let certificate = data.certificate(webrtc::generate_certificate, check_certificate)?;
+        let ring =
+            data.token_keys(|| KeyRing::new(clock::seconds(), rand::random()).to_bytes(), KeyRing::from_bytes)?;
+        let (memory_file, memory) = memory(&config.data);
+
         let limits = limits(&config);
         let (sender, incoming) = openred_node::incoming::channel();
         let websocket = ports::websocket(http_address);
@@ -162,7 +166,7 @@ impl Relay {
             memory,
             keeper: memory_file.as_ref().map(MemoryFile::keeper),
             listen: [vec![websocket.clone()], others].concat(),
-            announce: announced(&config, identity.public().to_peer_id())?,
+            announce,
             max_bandwidth: config.max_bandwidth,
             platform: platform::Config { incoming: Some((websocket, incoming)), webrtc_certificate: Some(certificate) },
             ..Config::client(config.network.clone(), identity, config.bootstrap.clone())
@@ -253,13 +257,16 @@ impl Relay {
 
     /// Resolves if the node ends by itself, with the reason. Steps of joining are logged on the way.
     async fn crashed(&mut self) -> String {
-        let Status { state, reason } = self.node.status();
-        tracing::info!(state = state.as_str(), reason, "the node's state");
+        let mut told = self.node.status();
+        tracing::info!(state = told.state.as_str(), reason = told.reason, "the node's state");
         while let Some(event) = self.events.next().await {
             match event {
                 Event::Status(Status { state: State::Crashed, reason }) => return reason.unwrap_or_default(),
-                Event::Status(Status { state, reason }) => {
-                    tracing::info!(state = state.as_str(), reason, "the node's state");
+                // What happened before there was a reader comes too.
+                Event::Status(status) if status == told => {}
+                Event::Status(status) => {
+                    tracing::info!(state = status.state.as_str(), reason = status.reason, "the node's state");
+                    told = status;
                 }
                 Event::Join(step) => {
                     tracing::info!(relay = step.relay, stage = step.stage.as_str(), detail = ?step.stage, "joining");
@@ -297,10 +304,18 @@ impl Relay {
 }
 
 /// What an earlier run learned of the network, and where this one writes it. A relay without memory joins as if it was new,
-/// so a file that cannot be read costs a line in the log.
+/// so a file that cannot be read costs a line in the log; one that holds something else is moved aside.
 fn memory(data: &Path) -> (Option<MemoryFile>, Option<Vec<u8>>) {
     let path = data.join("memory");
-    match MemoryFile::open(&path) {
+    let opened = MemoryFile::open(&path).or_else(|error| {
+        let aside = path.with_extension("set-aside");
+        if !matches!(error, MemoryFileError::Foreign) || fs::rename(&path, &aside).is_err() {
+            return Err(error);
+        }
+        tracing::warn!(file = %aside.display(), "what was learned of the network cannot be read and was set aside");
+        MemoryFile::open(&path)
+    });
+    match opened {
         Ok((file, memory)) => (Some(file), memory),
         Err(error) => {
             tracing::warn!(file = %path.display(), %error, "what was learned of the network cannot be read or kept");
@@ -328,12 +343,13 @@ fn limits(config: &RelayConfig) -> RelayLimits {
     }
 }
 
-/// What `--announce` says, without the own peer id, which the node adds.
-fn announced(config: &RelayConfig, own: libp2p_identity::PeerId) -> Result<Vec<Multiaddr>, Failure> {
+/// What `--announce` says, without the own peer id, which the node adds. A relay that starts first has none to be named yet.
+fn announced(config: &RelayConfig, own: Option<libp2p_identity::PeerId>) -> Result<Vec<Multiaddr>, Failure> {
     let announced = config.announce.iter().map(|address| match address.peer {
-        Some(other) if other != own => Err(Failure::Usage(format!(
-            "--announce: `{address}` names another relay's peer id; leave /p2p out, or end it in /p2p/{own}"
-        ))),
+        Some(other) if Some(other) != own => {
+            let own = own.map(|own| format!(", or end it in /p2p/{own}")).unwrap_or_default();
+            Err(Failure::Usage(format!("--announce: `{address}` names another relay's peer id; leave /p2p out{own}")))
+        }
         _ => Ok(address.multiaddr.clone()),
     });
     announced.collect()

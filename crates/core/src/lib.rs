@@ -54,6 +54,8 @@ pub mod lifecycle;
 pub mod map;
 pub mod name;
 pub mod open;
+#[cfg(feature = "tokens")]
+pub mod peer_auth;
 pub mod peer_record;
 pub mod publish;
 pub mod record;

@@ -224,7 +224,9 @@ impl Openings {
             }
             let over = dials.is_empty() && relays.is_empty();
             let who = relay.or(opening.candidates.front().map(|candidate| candidate.peer));
-            opening.failures.extend(who.map(|who| format!("{who}: {failure}")));
+            if let Some(who) = who {
+                opening.failed(format!("{who}: {failure}"));
+            }
             if over {
                 self.advance(cx, dht, op);
             }
@@ -397,7 +399,8 @@ impl Openings {
         if let Some(opening) = self.openings.get_mut(&op)
             && let Some(candidate) = opening.candidates.front()
         {
-            opening.failures.push(format!("{}: {reason}", candidate.peer));
+            let failure = format!("{}: {reason}", candidate.peer);
+            opening.failed(failure);
         }
         self.advance(cx, dht, op);
     }
@@ -512,6 +515,13 @@ impl Opening {
             again: None,
             spent: Map::new(),
             since: Duration::ZERO,
+        }
+    }
+
+    /// Takes note of what went wrong. Who is dialled several ways, or anew, may fail as before.
+    fn failed(&mut self, failure: String) {
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
         }
     }
 

@@ -8,7 +8,6 @@
 
 mod client;
 mod drive;
-mod handshake;
 mod mixed;
 mod nodes;
 mod pace;

@@ -9,12 +9,12 @@ use std::{
 
 use hyper::{body::Bytes, header::HeaderValue};
 use libp2p_identity::PeerId;
+use openred_core::peer_auth;
 use serde_json::Value;
 
 use crate::{
     Failure,
     client::Client,
-    handshake,
     nodes::Node,
     process::{Process, pinned},
 };
@@ -107,16 +107,16 @@ impl Relay {
         let host = self.host();
         let named = self.address.to_string();
         loop {
-            node.open_session(&handshake::begin(node.keypair()));
+            node.open_session(&peer_auth::begin(node.keypair()));
             let asked = client.ask(node.asks(&host, "GET", "/v1/auth", Bytes::new())).await?;
             let challenge = text(&asked, "www-authenticate")?;
-            node.open_session(&handshake::prove(node.keypair(), challenge, &named)?);
+            node.open_session(&peer_auth::prove(node.keypair(), challenge, &named)?);
             let answer = match registers {
                 true => client.ask(node.asks(&host, "PUT", &node.path(), node.registration())).await?,
                 false => client.ask(node.asks(&host, "GET", "/v1/auth", Bytes::new())).await?,
             };
             if answer.status().is_success() {
-                node.open_session(&handshake::session(text(&answer, "authentication-info")?)?);
+                node.open_session(&peer_auth::session(text(&answer, "authentication-info")?)?);
                 return Ok(());
             }
             let why = String::from_utf8_lossy(answer.body());

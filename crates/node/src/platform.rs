@@ -36,8 +36,8 @@ pub use self::current::{
     Config, MaybeSend, PageTransport, Sleep, Task, can_dial, executor_config, pages, public, sleep, spawn, transport,
 };
 pub(crate) use self::current::{
-    Fetcher, Pages, RelayServer, circuit, count_relayed, not_direct, page_address, page_event, peer_connections,
-    relay_server, set_stun_servers,
+    Fetcher, Pages, RelayServer, circuit, count_relayed, in_words, not_direct, page_address, page_event,
+    peer_connections, relay_server, set_stun_servers,
 };
 use crate::muxer;
 

@@ -21,6 +21,10 @@ pub(crate) enum DirectoryCommand {
     Show(ShowOptions),
     /// Write everything that a directory tells, one JSON object a line.
     Export(ExportOptions),
+    /// Register a node that speaks HTTP only and offer a service of it, or say something new of both.
+    Register(RegisterOptions),
+    /// Say that a registered node lives.
+    Heartbeat(HeartbeatOptions),
     /// Copy a directory's database to a file, or put such a copy in the place of a database.
     Snapshot(SnapshotOptions),
 }
@@ -103,6 +107,58 @@ pub(crate) struct ExportOptions {
 
     #[command(flatten)]
     pub(crate) ask: AskOptions,
+}
+
+/// `openred directory register`.
+#[derive(Args, Debug)]
+pub(crate) struct RegisterOptions {
+    /// File of the node's identity, which signs what is said of it; made if it does not exist [default: none, it must be given]
+    #[arg(long, env = "OPENRED_IDENTITY", value_name = "FILE", hide_env = true)]
+    pub(crate) identity: Option<String>,
+
+    /// Name of the service that the node offers [default: none, it must be given]
+    #[arg(long, env = "OPENRED_NAME", value_name = "NAME", hide_env = true)]
+    pub(crate) name: Option<String>,
+
+    /// Where the service is reached, the most important address first, may be repeated [default: none, one must be given]
+    #[arg(long, env = "OPENRED_ADDRESS", value_name = "MULTIADDR", hide_env = true)]
+    pub(crate) address: Vec<String>,
+
+    /// Kind of the service, for search [default: none]
+    #[arg(long = "type", id = "type", env = "OPENRED_TYPE", value_name = "TYPE", hide_env = true)]
+    pub(crate) kind: Option<String>,
+
+    /// Region of the node and its service [default: none]
+    #[arg(long, env = "OPENRED_REGION", value_name = "NAME", hide_env = true)]
+    pub(crate) region: Option<String>,
+
+    /// Something to say about the service, may be repeated; 1 KiB together [default: none]
+    #[arg(long, env = "OPENRED_METADATA", value_name = "KEY=VALUE", hide_env = true)]
+    pub(crate) metadata: Vec<String>,
+
+    /// How long the offer stands unless it is registered again: seconds, or with a unit (90s, 1h), 1m to 48h [default: 1h]
+    #[arg(long, env = "OPENRED_TTL", value_name = "TIME", hide_env = true)]
+    pub(crate) ttl: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) ask: AskOptions,
+
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+/// `openred directory heartbeat`.
+#[derive(Args, Debug)]
+pub(crate) struct HeartbeatOptions {
+    /// File of the identity with which the node was registered [default: none, it must be given]
+    #[arg(long, env = "OPENRED_IDENTITY", value_name = "FILE", hide_env = true)]
+    pub(crate) identity: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) ask: AskOptions,
+
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
 }
 
 /// `openred directory snapshot`.

@@ -29,7 +29,8 @@ pub(crate) struct NodeOptions {
     pub(crate) identity: Option<String>,
 
     /// Keep in this file what is learned of the network, for the next command to join and find faster, also without the
-    /// relays named here [default: nothing is kept]
+    /// relays named here; it is made if it does not exist, and one that holds something else is refused [default: nothing is
+    /// kept]
     #[arg(long, env = "OPENRED_MEMORY", value_name = "FILE", hide_env = true)]
     pub(crate) memory: Option<String>,
 }

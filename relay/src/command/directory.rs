@@ -5,6 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod export;
 pub(crate) mod list;
+pub(crate) mod register;
 pub(crate) mod show;
 pub(crate) mod snapshot;
 

@@ -6,8 +6,8 @@ use openred_core::{
 };
 
 use super::{
-    Session,
-    output::{RecordView, Table, print_json, printable, readable},
+    Session, nobody_offers,
+    output::{RecordView, Table, counted, print_json, printable, readable},
 };
 use crate::{config::short::FindConfig, failure::Failure};
 
@@ -29,7 +29,7 @@ pub(crate) async fn run(config: FindConfig) -> Result<(), Failure> {
         eprintln!("asked {}", layers(&found.layers));
     }
     let Some(layer) = found.layer.filter(|_| !found.records.is_empty()) else {
-        return Err(Failure::NothingFound(format!("nobody offers `{}`", config.target)));
+        return Err(Failure::NothingFound(nobody_offers(&config.target)));
     };
     if config.node.json {
         found.records.iter().for_each(|record| print_json(&RecordView::found(record)));
@@ -38,12 +38,9 @@ pub(crate) async fn run(config: FindConfig) -> Result<(), Failure> {
     let mut table = Table::new(["PROVIDER", "LAYER", "AGE", "VERDICT", "STANDS", "REGION", "REACH", "ABOUT"]);
     found.records.iter().for_each(|record| table.row(row(record)));
     table.print();
-    let providers = match found.records.len() {
-        1 => "1 provider".to_owned(),
-        several => format!("{several} providers"),
-    };
     eprintln!(
-        "{providers} of `{}`, first answer from {} in {}",
+        "{} of `{}`, first answer from {} in {}",
+        counted(found.records.len(), "provider"),
         config.target,
         layer.as_str(),
         readable(found.elapsed)

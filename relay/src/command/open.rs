@@ -1,8 +1,8 @@
 //! `openred open NAME`: a stream to a service, joined to standard input and output.
 
-use openred_core::open::Target;
+use openred_core::{Error, open::Target};
 
-use super::{Session, pipe};
+use super::{Session, nobody_offers, pipe};
 use crate::{config::short::OpenConfig, failure::Failure};
 
 /// Ends when the provider has finished; the end of standard input is passed on as a half-close.
@@ -13,7 +13,12 @@ pub(crate) async fn run(config: OpenConfig) -> Result<(), Failure> {
         Ok(stream) => stream,
         Err(error) => {
             session.leave().await;
-            return Err(error.into());
+            return Err(match error {
+                Error::NotFound(_) => {
+                    Failure::NothingFound(format!("{} ({})", nobody_offers(&config.target), error.code()))
+                }
+                error => error.into(),
+            });
         }
     };
     let (peer, path) = (stream.remote_peer(), stream.path());

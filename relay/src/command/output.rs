@@ -157,6 +157,11 @@ fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A number of things, whose word is given in the singular: `1 node`, `2 nodes`.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 /// A time in the largest unit that keeps it readable: `0.3 ms`, `40 ms`, `12 s`, `5 min`, `3 h`.
 pub(crate) fn readable(time: Duration) -> String {
     match time.as_secs() {

@@ -1,13 +1,14 @@
 //! What `openred directory` was told.
 
-use std::{env, fmt, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, env, fmt, fs, path::PathBuf, time::Duration};
 
 use clap::ArgMatches;
 use libp2p_identity::PeerId;
+use multiaddr::Multiaddr;
 use openred_core::{
-    address::{RelayAddress, origin},
+    address::{RelayAddress, origin, parse_multiaddr},
     lifecycle::State,
-    name::ServiceTarget,
+    name::{ServiceName, ServiceTarget},
 };
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
 };
 use crate::{
     cli::directory_options::{
-        AskOptions, ExportOptions, ListOptions, PlaceOptions, RestoreOptions, ShowOptions, TakeOptions,
+        AskOptions, ExportOptions, HeartbeatOptions, ListOptions, PlaceOptions, RegisterOptions, RestoreOptions,
+        ShowOptions, TakeOptions,
     },
     http::admin_token::AdminToken,
 };
@@ -109,7 +111,12 @@ pub(crate) enum Shown {
 
 /// The operator's token, as it is shown to a relay.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct Token(pub(crate) String);
+pub(crate) struct Token {
+    /// The token itself.
+    pub(crate) text: String,
+    /// Where it was given, in words.
+    pub(crate) origin: String,
+}
 
 /// Secrets belong into no log.
 impl fmt::Debug for Token {
@@ -120,15 +127,19 @@ impl fmt::Debug for Token {
 
 impl Token {
     fn of(from: &Sources<'_>, file: Option<&str>) -> Result<Option<Self>, ConfigError> {
-        let checked = |text: String| AdminToken::new(text.trim()).map(|_| Self(text.trim().to_owned()));
+        let checked = |text: String, origin: String| {
+            let text = text.trim().to_owned();
+            AdminToken::new(&text).map(|_| Self { text, origin })
+        };
         let read = |file: &str| {
-            checked(fs::read_to_string(file).map_err(|error| format!("the file cannot be read: {error}"))?)
+            let text = fs::read_to_string(file).map_err(|error| format!("the file cannot be read: {error}"))?;
+            checked(text, format!("the token in `{file}` (--admin-token-file)"))
         };
         if let Some(token) = from.one("admin-token-file", file, read)? {
             return Ok(Some(token));
         }
         let Some(text) = env::var(ADMIN_TOKEN).ok().filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-        checked(text).map(Some).map_err(|reason| {
+        checked(text, format!("the token of the environment variable {ADMIN_TOKEN}")).map(Some).map_err(|reason| {
             ConfigError::Missing(format!("the environment variable {ADMIN_TOKEN} cannot be used: {reason}"))
         })
     }
@@ -151,10 +162,7 @@ impl ShowConfig {
     /// Checks every option of `openred directory show`.
     pub(crate) fn new(options: &ShowOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
         let from = Sources::new(matches);
-        let target = match options.target.parse::<PeerId>() {
-            Ok(peer) => Shown::Node(peer),
-            Err(_) => Shown::Service(short::argument(&options.target, "NAME-OR-PEER")?),
-        };
+        let target = short::argument(&options.target, "NAME-OR-PEER", shown)?;
         let ask = Ask::new(&options.ask, &from)?;
         // Who offers a service is told to everybody, so no token is shown for it.
         let token = Token::of(&from, options.admin_token_file.as_deref())?.filter(|_| matches!(target, Shown::Node(_)));
@@ -182,6 +190,90 @@ impl ExportConfig {
         let output = from.one("output", options.output.as_deref(), value::text)?;
         Ok(Self { ask: Ask::new(&options.ask, &from)?, output: output.map(PathBuf::from) })
     }
+}
+
+/// `openred directory register`.
+#[derive(Clone, Debug)]
+pub(crate) struct RegisterConfig {
+    /// Whom to tell.
+    pub(crate) ask: Ask,
+    /// File of the identity.
+    pub(crate) identity: PathBuf,
+    /// The service's name.
+    pub(crate) name: ServiceName,
+    /// Where it is reached; at least one.
+    pub(crate) addresses: Vec<Multiaddr>,
+    /// Kind of the service; may be empty.
+    pub(crate) kind: String,
+    /// Region; may be empty.
+    pub(crate) region: String,
+    /// What is said about the service.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// How long the offer stands; `None` is the network's default.
+    pub(crate) ttl: Option<Duration>,
+    /// Whether to print JSON.
+    pub(crate) json: bool,
+}
+
+impl RegisterConfig {
+    /// Checks every option of `openred directory register`. Limits of the record itself show when it is signed.
+    pub(crate) fn new(options: &RegisterOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
+        let from = Sources::new(matches);
+        let name = from.one("name", options.name.as_deref(), value::parsed)?;
+        let addresses = from.many("address", &options.address, address)?;
+        if addresses.is_empty() {
+            return Err(missing("address", ADDRESS));
+        }
+        let metadata = from.many_with_commas("metadata", &options.metadata, value::key_value)?;
+        Ok(Self {
+            ask: Ask::new(&options.ask, &from)?,
+            identity: identity(options.identity.as_deref(), &from)?,
+            name: name.ok_or_else(|| missing("name", "give the name of the service, such as chess"))?,
+            addresses,
+            kind: from.one("type", options.kind.as_deref(), value::text)?.unwrap_or_default(),
+            region: from.one("region", options.region.as_deref(), value::region)?.unwrap_or_default(),
+            metadata: metadata.into_iter().collect(),
+            ttl: from.one("ttl", options.ttl.as_deref(), value::ttl)?,
+            json: options.output.json,
+        })
+    }
+}
+
+/// `openred directory heartbeat`.
+#[derive(Clone, Debug)]
+pub(crate) struct HeartbeatConfig {
+    /// Whom to tell.
+    pub(crate) ask: Ask,
+    /// File of the identity.
+    pub(crate) identity: PathBuf,
+    /// Whether to print JSON.
+    pub(crate) json: bool,
+}
+
+impl HeartbeatConfig {
+    /// Checks every option of `openred directory heartbeat`.
+    pub(crate) fn new(options: &HeartbeatOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
+        let from = Sources::new(matches);
+        let identity = identity(options.identity.as_deref(), &from)?;
+        Ok(Self { ask: Ask::new(&options.ask, &from)?, identity, json: options.output.json })
+    }
+}
+
+/// What would be right.
+const ADDRESS: &str = "give a multiaddr at which the service is reached, such as /dns/chess.example.org/tcp/443/tls/ws";
+
+fn address(text: &str) -> Result<Multiaddr, String> {
+    parse_multiaddr(text).map_err(|error| format!("{error}; {ADDRESS}"))
+}
+
+/// The file of an identity, without which these commands say nothing.
+fn identity(given: Option<&str>, from: &Sources<'_>) -> Result<PathBuf, ConfigError> {
+    let file = from.one("identity", given, value::text)?;
+    file.map(PathBuf::from).ok_or_else(|| missing("identity", "give the file of the node's identity, such as node.key"))
+}
+
+fn missing(option: &str, right: &str) -> ConfigError {
+    ConfigError::Missing(format!("--{option} is missing: {right}"))
 }
 
 /// Where a directory is kept.
@@ -241,6 +333,13 @@ impl SnapshotConfig {
         let place = Place::new(&options.place, &Sources::new(matches))?;
         let action = if options.replace { SnapshotAction::Replace } else { SnapshotAction::Restore };
         Ok(Self { file: PathBuf::from(&options.file), place, action, json: options.output.json })
+    }
+}
+
+fn shown(text: &str) -> Result<Shown, String> {
+    match text.parse::<PeerId>() {
+        Err(_) if !value::is_like_a_peer_id(text) => value::service_target(text).map(Shown::Service),
+        _ => value::peer_id(text).map(Shown::Node),
     }
 }
 

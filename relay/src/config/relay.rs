@@ -9,7 +9,7 @@ use std::{
 use axum::http::Uri;
 use clap::ArgMatches;
 use ipnet::IpNet;
-use multiaddr::Multiaddr;
+use multiaddr::{Multiaddr, Protocol};
 use openred_core::{address::RelayAddress, lifecycle::LifecycleConfig, name::NetworkName};
 
 use super::{
@@ -224,7 +224,13 @@ fn listen_address(text: &str) -> Result<Multiaddr, String> {
     if crate::relay::ports::socket_of(&address).is_none() {
         return Err(right.to_owned());
     }
-    Ok(address)
+    let over: Vec<Protocol<'_>> = address.iter().skip(1).collect();
+    match over[..] {
+        [Protocol::Tcp(_)]
+        | [Protocol::Tcp(_), Protocol::Ws(_)]
+        | [Protocol::Udp(_), Protocol::QuicV1 | Protocol::WebRTCDirect] => Ok(address),
+        _ => Err(format!("this relay does not listen so; {right}")),
+    }
 }
 
 /// A number of things, which fits the machine's words.

@@ -80,7 +80,7 @@ impl FindConfig {
         let limit = from.one("limit", options.limit.as_deref(), value::number_from(1))?;
         Ok(Self {
             node: NodeConfig::new(&options.node, &options.output, &from)?,
-            target: argument(&options.name, "NAME")?,
+            target: argument(&options.name, "NAME", value::service_target)?,
             max_age: from.one("max-age", options.max_age.as_deref(), value::age)?,
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         })
@@ -114,7 +114,7 @@ impl ProvideConfig {
         let from = Sources::new(matches);
         Ok(Self {
             node: NodeConfig::new(&options.node, &options.output, &from)?,
-            name: argument(&options.name, "NAME")?,
+            name: argument(&options.name, "NAME", value::parsed)?,
             echo: options.echo,
             kind: from.one("type", options.kind.as_deref(), value::text)?.unwrap_or_default(),
             metadata: from.many_with_commas("metadata", &options.metadata, value::key_value)?,
@@ -138,7 +138,7 @@ impl OpenConfig {
     /// Checks every option of `openred open`.
     pub(crate) fn new(options: &OpenOptions, matches: &ArgMatches) -> Result<Self, ConfigError> {
         let node = NodeConfig::new(&options.node, &options.output, &Sources::new(matches))?;
-        Ok(Self { node, target: argument(&options.name, "NAME")? })
+        Ok(Self { node, target: argument(&options.name, "NAME", value::service_target)? })
     }
 }
 
@@ -190,8 +190,8 @@ impl IdConfig {
 }
 
 /// A positional argument of a command.
-pub(super) fn argument<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str, name: &str) -> Result<T, ConfigError> {
-    value::parsed(text).map_err(|reason| ConfigError::Value {
+pub(super) fn argument<T>(text: &str, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+    parse(text).map_err(|reason| ConfigError::Value {
         option: name.to_owned(),
         value: text.to_owned(),
         origin: Origin::Flag,

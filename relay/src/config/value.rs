@@ -6,7 +6,12 @@ use std::{
 };
 
 use ipnet::IpNet;
-use openred_core::time::{TTL_MAX, TTL_MIN};
+use libp2p_identity::{PeerId, PublicKey};
+use openred_core::{
+    name::ServiceTarget,
+    time::{TTL_MAX, TTL_MIN},
+    wire::envelope::inline_key,
+};
 
 /// An address to listen on: `IP:PORT`, or `localhost:PORT` for 127.0.0.1.
 pub(crate) fn socket_address(text: &str) -> Result<SocketAddr, String> {
@@ -87,6 +92,44 @@ pub(crate) fn text(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("give at least one character".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// A peer id. Of an id in which one character is wrong most are none; where it is still the form of an id, the key in it is one in
+/// one case of two only.
+pub(crate) fn peer_id(text: &str) -> Result<PeerId, String> {
+    let peer = text.parse().map_err(|error| format!("this is no peer id ({error}); {PEER_ID}"))?;
+    checked_peer(peer)
+}
+
+/// A service, `name` or `name@<peer id>`.
+pub(crate) fn service_target(text: &str) -> Result<ServiceTarget, String> {
+    if is_like_a_peer_id(text) {
+        return Err(match peer_id(text) {
+            Ok(peer) => format!("this is a peer id; write NAME@{peer} for a service of this node"),
+            Err(error) => error,
+        });
+    }
+    let target: ServiceTarget = parsed(text)?;
+    target.provider.map(checked_peer).transpose()?;
+    Ok(target)
+}
+
+/// Whether a text, right or wrong, is meant to be a peer id: names have no capitals.
+pub(crate) fn is_like_a_peer_id(text: &str) -> bool {
+    !text.contains('@') && (text.starts_with("12D3Koo") || text.starts_with("Qm"))
+}
+
+fn checked_peer(peer: PeerId) -> Result<PeerId, String> {
+    /// What stands before the key itself in the peer id of an Ed25519 key: its type and its length, in protobuf.
+    const ED25519: [u8; 4] = [8, 1, 18, 32];
+    let key = inline_key(&peer).filter(|key| key.starts_with(&ED25519));
+    match key.is_none_or(|key| PublicKey::try_decode_protobuf(key).is_ok()) {
+        true => Ok(peer),
+        false => Err(format!("`{peer}` is no peer id: there is no key in it; {PEER_ID}")),
+    }
+}
+
+/// What would be right.
+const PEER_ID: &str = "copy the whole id once more (52 characters of base58, 12D3Koo...)";
+
 /// A type that says itself what is wrong with a text.
 pub(crate) fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
@@ -143,6 +186,27 @@ mod tests {
         for wrong in ["", "10.0.0.0/33", "10.0.0/8", "localhost", "10.0.0.0/-1", "::/129"] {
             assert!(network_range(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_peer_id_with_a_wrong_character_is_none() {
+        let right = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+        assert_eq!(peer_id(right).map(|peer| peer.to_string()).as_deref(), Ok(right));
+        assert_eq!(service_target(&format!("chess@{right}")).map(|target| target.provider), Ok(right.parse().ok()));
+        assert!(service_target(right).is_err_and(|reason| reason.contains(&format!("NAME@{right}"))));
+        // Some of these are no base58, others have no key in them.
+        let mut refused = 0;
+        for (position, character) in (20..40).flat_map(|position| ['0', 'a', 'b', 'c'].map(|with| (position, with))) {
+            let mut wrong = right.to_owned();
+            wrong.replace_range(position..=position, &character.to_string());
+            if let Err(reason) = peer_id(&wrong) {
+                refused += 1;
+                assert!(reason.contains("no peer id"), "{reason}");
+                assert!(service_target(&format!("chess@{wrong}")).is_err_and(|reason| reason.contains("peer id")));
+            }
+        }
+        assert!(refused >= 40, "{refused} of 80");
+        assert!(service_target(&right[..30]).is_err_and(|reason| reason.contains("no peer id")));
     }
 
     #[test]

@@ -20,15 +20,14 @@ use std::{sync::Mutex, time::Duration};
 
 use data_encoding::BASE64URL;
 use libp2p_identity::{Keypair, PeerId, PublicKey};
+/// The scheme in `Authorization`, `WWW-Authenticate` and `Authentication-Info`.
+pub(crate) use openred_core::peer_auth::SCHEME;
 
 use self::{
     params::Params,
     replay::{Replays, Seen},
     seal::{Seal, State, What},
 };
-
-/// The scheme in `Authorization`, `WWW-Authenticate` and `Authentication-Info`.
-pub(crate) const SCHEME: &str = "libp2p-PeerID";
 
 /// The longest header that is looked at, in bytes (the specification's suggestion).
 pub(crate) const MAX_HEADER: usize = 2048;

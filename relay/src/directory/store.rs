@@ -396,6 +396,17 @@ pub(crate) enum StoreError {
         /// The newest version known here.
         known: i64,
     },
+    /// It was made by an older release, and is only to be read.
+    #[error(
+        "the database is at version {found}, and this release copies version {known}; start its relay with this release once, \
+         which brings it up to date, or use the release that made it; nothing was changed"
+    )]
+    Older {
+        /// Its version; 0 if it is no directory.
+        found: i64,
+        /// The version known here.
+        known: i64,
+    },
     /// A snapshot is not whole.
     #[error("{0}")]
     Snapshot(String),

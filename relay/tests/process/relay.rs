@@ -24,6 +24,15 @@ fn one_ready_line_and_nothing_else() {
 }
 
 #[test]
+fn its_state_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut relay = Relay::start(directory.path(), &[]);
+    relay.process.signal("TERM");
+    assert_eq!(relay.process.code(END), Some(0));
+    assert_eq!(relay.process.log().matches("state=\"ready\"").count(), 1, "{}", relay.process.log());
+}
+
+#[test]
 fn who_listens_everywhere_announces_where_it_can_be_dialled() {
     let directory = tempfile::tempdir().unwrap();
     let relay = Relay::start_on("0.0.0.0:0", directory.path(), &[]);
@@ -123,6 +132,35 @@ fn a_taken_port_is_named_with_its_option() {
         assert_eq!(refused.code, Some(1));
         assert!(refused.err.contains(&format!("{option}: `{address}` is in use")), "{}", refused.err);
     }
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_in_a_fresh_directory() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let stranger = "/ip4/192.0.2.1/tcp/80/ws/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    for (option, value, code) in [
+        ("--metrics", address.as_str(), 1),
+        ("--listen", &format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port()), 1),
+        ("--listen", "/ip4/127.0.0.1/udp/0/utp", 2),
+        ("--announce", stranger, 2),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        let metrics = if option == "--metrics" { &[][..] } else { &["--metrics", "127.0.0.1:0"] };
+        let own = ["relay", "--http", "127.0.0.1:0", "--data", data.to_str().unwrap(), option, value];
+        let refused = run(&[&own, metrics].concat(), b"");
+        assert_eq!(refused.code, Some(code), "{}", refused.err);
+        assert!(refused.err.contains(&format!("{option}: `{value}`")), "{}", refused.err);
+        assert!(!data.exists(), "{option}: {:?}", fs::read_dir(&data).unwrap().collect::<Vec<_>>());
+    }
+    let data = tempfile::tempdir().unwrap();
+    let nowhere = "postgres://test@127.0.0.1:1/none";
+    let own = ["--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--data", data.path().to_str().unwrap()];
+    let refused = run(&[&["relay", "--database", nowhere], &own[..]].concat(), b"");
+    assert!(refused.code == Some(1) && refused.err.contains("--database"), "{}", refused.err);
+    let left: Vec<_> = fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["openred.lock"]);
 }
 
 #[test]

@@ -184,6 +184,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Snapshot, SnapshotError> {
     })
 }
 
+/// Whether bytes are a memory that this version can read, of whatever network. For who keeps memories where something else may
+/// lie.
+///
+/// # Errors
+///
+/// What [`Config::memory`](crate::Config) would be set aside for.
+pub fn check(bytes: &[u8]) -> Result<(), SnapshotError> {
+    decode(bytes).map(drop)
+}
+
 /// The messages that fit; one that is too long does not keep shorter ones out.
 fn fitting<M: Message>(messages: impl Iterator<Item = M>, left: &mut usize) -> Vec<M> {
     let mut taken = Vec::new();

@@ -16,10 +16,13 @@ use crate::platform;
 /// The innermost reason of an error: the wrappers around it say where it passed, not what it was.
 pub(super) fn cause(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
-    while let Some(source) = innermost.source() {
+    loop {
+        if let Some(words) = platform::in_words(innermost) {
+            return words.to_owned();
+        }
+        let Some(source) = innermost.source() else { return innermost.to_string() };
         innermost = source;
     }
-    innermost.to_string()
 }
 
 pub(super) fn dial_failure(error: &DialError) -> DialFailure {

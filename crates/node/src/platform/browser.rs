@@ -4,7 +4,7 @@ mod fetch;
 mod pages;
 mod websocket;
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, error::Error as StdError, io, time::Duration};
 
 use futures::future::{AbortHandle, abortable};
 use futures_timer::Delay;
@@ -38,6 +38,11 @@ pub struct Config {
 pub trait MaybeSend {}
 
 impl<T> MaybeSend for T {}
+
+/// The browser's words are all there is.
+pub(crate) fn in_words(_: &(dyn StdError + 'static)) -> Option<&'static str> {
+    None
+}
 
 /// A running task. Dropping it stops the task.
 #[derive(Debug)]

@@ -29,7 +29,11 @@ use crate::meter::Meter;
 
 /// What the crate has on this platform only.
 pub mod public {
-    pub use super::{incoming, memory_file::MemoryFile, webrtc};
+    pub use super::{
+        incoming,
+        memory_file::{MemoryFile, MemoryFileError},
+        webrtc,
+    };
 }
 
 /// What a native node can be given by its surroundings.
@@ -118,6 +122,12 @@ pub(crate) fn page_event(event: Infallible) -> Input {
 /// Dials no pages.
 pub(crate) fn not_direct(_: &(dyn StdError + 'static)) -> Option<DialFailure> {
     None
+}
+
+/// What is to be told of an error in the place of its own words, which are for those who know DNS.
+pub(crate) fn in_words(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    let unresolved = error.downcast_ref::<dns::ResolveError>()?;
+    unresolved.is_no_records_found().then_some("DNS knows no address of this name")
 }
 
 /// Asks none of them.

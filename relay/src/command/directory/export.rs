@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::client::Directory;
+use super::{super::output::counted, client::Directory};
 use crate::{config::directory::ExportConfig, failure::Failure};
 
 /// Writes it all. An empty directory is exported too.
@@ -21,7 +21,7 @@ pub(crate) async fn run(config: ExportConfig) -> Result<(), Failure> {
     for (items, kind) in [("nodes", "node"), ("services", "service")] {
         let each = |item| output.line(kind, item);
         let (count, _) = directory.pages(&format!("/v1/{items}"), items, usize::MAX, each).await?;
-        counts.push(format!("{count} {items}"));
+        counts.push(counted(count, kind));
     }
     output.finish()?;
     eprintln!("exported {}", counts.join(" and "));

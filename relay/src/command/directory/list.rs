@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    super::output::{Table, print_json},
+    super::output::{Table, counted, print_json},
     about, ago,
     client::{Directory, escaped},
     first_of, text,
@@ -36,7 +36,7 @@ pub(crate) async fn run(config: ListConfig) -> Result<(), Failure> {
             nodes(&found)
         };
         let more = if has_more { "; there are more, see --limit" } else { "" };
-        eprintln!("{count} {kind}{more}");
+        eprintln!("{}{more}", counted(count, kind.trim_end_matches('s')));
     }
     Ok(())
 }

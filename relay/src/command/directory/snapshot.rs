@@ -11,9 +11,9 @@ use crate::{
         directory::{Place, SnapshotAction, SnapshotConfig},
         relay::Database,
     },
-    data_dir::DataDir,
+    data_dir::{DataDir, DataDirError},
     directory::{
-        file_in, open_store,
+        file_in, open_store_alone, open_store_to_copy,
         store::{NodeQuery, ServiceQuery, Store, StoreError, snapshot},
     },
     failure::Failure,
@@ -32,12 +32,16 @@ pub(crate) async fn run(config: SnapshotConfig) -> Result<(), Failure> {
             } else {
                 // A file that is no snapshot should not leave an empty database behind.
                 snapshot::check(&file).map_err(failed)?;
-                data = Some(DataDir::open(&place.data)?);
+                data = Some(DataDir::open(&place.data).map_err(held)?);
             }
             None
         }
     };
-    let store = open_store(url, &place.data).await.map_err(failed)?;
+    let store = match action {
+        SnapshotAction::Take => open_store_to_copy(url, &place.data).await,
+        SnapshotAction::Restore | SnapshotAction::Replace => open_store_alone(url, &place.data).await,
+    };
+    let store = store.map_err(unrefused)?;
     let done = match action {
         SnapshotAction::Take => snapshot::take(&*store, &file, clock::millis()).await,
         SnapshotAction::Replace => snapshot::restore(&*store, &file).await,
@@ -52,10 +56,7 @@ pub(crate) async fn run(config: SnapshotConfig) -> Result<(), Failure> {
     };
     let closed = store.close().await;
     drop(data);
-    let done = done.map_err(|error| match error {
-        StoreError::Refused(reason) => Failure::Failed(reason),
-        error => failed(error),
-    })?;
+    let done = done.map_err(unrefused)?;
     closed.map_err(failed)?;
     if json {
         print_json(&json!({ "file": done.path, "rows": done.rows, "bytes": done.bytes, "madeAt": done.made }));
@@ -87,6 +88,25 @@ fn told(place: &Place) -> String {
     match place.database {
         Database::Sqlite => format!("`{}`", file_in(&place.data).display()),
         Database::Postgres(_) => "the database of --database".to_owned(),
+    }
+}
+
+/// What is refused here are orders, not rows.
+fn unrefused(error: StoreError) -> Failure {
+    match error {
+        StoreError::Refused(reason) => Failure::Failed(reason),
+        error => failed(error),
+    }
+}
+
+/// Here only one thing helps against a relay that runs.
+fn held(error: DataDirError) -> Failure {
+    match error {
+        DataDirError::InUse { path, holder } => Failure::Failed(format!(
+            "--data: `{}` is in use by a running relay{holder}, which would go on with what it has in memory; stop it first",
+            path.display()
+        )),
+        error => error.into(),
     }
 }
 

@@ -1,3 +1,5 @@
+use openred_core::peer_auth;
+
 use super::*;
 
 const HOST: &str = "example.com";
@@ -223,4 +225,22 @@ fn answered_challenges_are_forgotten_only_when_they_have_expired() {
     assert_eq!(replays.insert(nonce(u64::MAX), NOW + 10, NOW + 20), Seen::Full);
     assert_eq!(replays.insert(nonce(u64::MAX), NOW + 11, NOW + 21), Seen::First);
     assert!(!replays.has(&nonce(0)));
+}
+
+#[test]
+fn the_client_of_the_command_line_is_known_with_its_key() {
+    let server = server();
+    let mut nonces = 0..;
+    let mut step = |header: &str| server.answer(Some(header), HOST, NOW, [nonces.next().unwrap(); NONCE]);
+    let Answer::Challenge { header, because: None } = step(&peer_auth::begin(&client_key())) else {
+        panic!("it is asked for its key")
+    };
+    let (known, _) = session(step(&peer_auth::prove(&client_key(), &header, HOST).unwrap()));
+    assert_eq!(known.peer, client_key().public().to_peer_id());
+    assert_eq!(
+        peer_auth::prove(&client_key(), "libp2p-PeerID", HOST),
+        Err(peer_auth::PeerAuthError::Missing("public-key"))
+    );
+    let elsewhere = step(&peer_auth::prove(&client_key(), &header, "elsewhere.example").unwrap());
+    assert!(matches!(elsewhere, Answer::Challenge { because: Some(_), .. }), "what was signed for another host");
 }

@@ -14,7 +14,7 @@ mod read;
 mod rows;
 mod write;
 
-use std::{str::FromStr, time::Duration};
+use std::{cmp, str::FromStr, time::Duration};
 
 use deadpool_postgres::{
     Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
@@ -42,6 +42,10 @@ const SESSION: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; SE
 /// The advisory lock of batches: "openred" as a number.
 const LOCK: i64 = 0x006f_7065_6e72_6564;
 
+/// The names under which a relay and a command are connected, as the database shows them.
+const RELAY: &str = "openred";
+const COMMAND: &str = "openred command";
+
 /// The migrations in order; the table `openred_schema` says how many the database has seen.
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/1.sql")];
 
@@ -56,9 +60,52 @@ impl PostgresStore {
     /// Connects to a database, `postgres://user:password@host/name`, and brings it up to date. `origin` must be another
     /// number for each instance and each start.
     pub(crate) async fn open(url: &str, origin: i64) -> Result<Self, StoreError> {
+        let store = Self::connect(url, origin, RELAY)?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Connects to a database to read it alone: it is not brought up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Older`] or [`StoreError::Newer`] if another release made it.
+    pub(crate) async fn open_to_copy(url: &str, origin: i64) -> Result<Self, StoreError> {
+        let store = Self::connect(url, origin, COMMAND)?;
+        let client = store.client().await?;
+        let has_schema: bool =
+            client.query_one("SELECT to_regclass('openred_schema') IS NOT NULL", &[]).await?.try_get(0)?;
+        let found = match has_schema {
+            true => client.query_opt("SELECT version FROM openred_schema", &[]).await?,
+            false => None,
+        };
+        let found: i64 = found.map_or(Ok(0), |row| row.try_get(0))?;
+        let known = MIGRATIONS.len() as i64;
+        match found.cmp(&known) {
+            cmp::Ordering::Less => Err(StoreError::Older { found, known }),
+            cmp::Ordering::Greater => Err(StoreError::Newer { found, known }),
+            cmp::Ordering::Equal => Ok(store),
+        }
+    }
+
+    /// Like [`Self::open`], for who replaces what relays hold in memory: refused while a relay is connected.
+    pub(crate) async fn open_alone(url: &str, origin: i64) -> Result<Self, StoreError> {
+        let store = Self::connect(url, origin, COMMAND)?;
+        let text = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1";
+        let connections: i64 = store.client().await?.query_one(text, &[&RELAY]).await?.try_get(0)?;
+        if connections > 0 {
+            return Err(StoreError::Refused(format!(
+                "the database of --database is in use by relays ({connections} connections); stop them first"
+            )));
+        }
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    fn connect(url: &str, origin: i64, application: &str) -> Result<Self, StoreError> {
         let mut config = Config::from_str(url)
             .map_err(|error| StoreError::Refused(format!("the database URL: {}", text(&error))))?;
-        config.connect_timeout(CONNECT_TIME).application_name("openred").tcp_user_timeout(Duration::from_secs(10));
+        config.connect_timeout(CONNECT_TIME).application_name(application).tcp_user_timeout(Duration::from_secs(10));
         let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if config.get_ssl_mode() == SslMode::Require {
             let (tls, _) = MakeRustlsConnect::with_native_certs().map_err(|errors| {
@@ -80,9 +127,7 @@ impl PostgresStore {
             .post_create(session)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let store = Self { pool, origin };
-        store.migrate().await?;
-        Ok(store)
+        Ok(Self { pool, origin })
     }
 
     async fn client(&self) -> Result<Client, StoreError> {

@@ -14,6 +14,7 @@ mod rows;
 mod write;
 
 use std::{
+    cmp,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -24,7 +25,7 @@ use std::{
 
 use libp2p_identity::PeerId;
 use openred_core::record::SignedRecord;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -70,10 +71,24 @@ struct Opened {
 impl SqliteStore {
     /// Opens the file, making it if need be, and brings it up to date.
     pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::with(path, Opened::for_writing).await
+    }
+
+    /// Opens a file that is there to read it alone: it is not brought up to date, and when the store is closed the file is as it
+    /// was, and so is what lies beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Older`] or [`StoreError::Newer`] if another release made it.
+    pub(crate) async fn open_to_copy(path: &Path) -> Result<Self, StoreError> {
+        Self::with(path, Opened::for_copying).await
+    }
+
+    async fn with(path: &Path, open: fn(&Path) -> Result<Opened, StoreError>) -> Result<Self, StoreError> {
         let path = path.to_owned();
         let opened = blocking({
             let path = path.clone();
-            move || Opened::for_writing(&path)
+            move || open(&path)
         });
         let writer = Mutex::new(Some(opened.await?));
         let shared = Shared {
@@ -163,6 +178,27 @@ impl Opened {
         let mut opened = Self { connection, file: FileId::of(path) };
         opened.migrate()?;
         Ok(opened)
+    }
+
+    /// Holds the file for readers. Whoever closes it last takes the log into it and removes the log, which is right for one of our
+    /// own making; one that lies there already belongs to a relay, or to one that crashed.
+    fn for_copying(path: &Path) -> Result<Self, StoreError> {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let has_log = Path::new(&log).exists();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(errors::opening)?;
+        connection.busy_timeout(LOCK_TIME)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+        connection.pragma_update(None, "query_only", true)?;
+        let found: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(errors::opening)?;
+        let known = MIGRATIONS.len() as i64;
+        match found.cmp(&known) {
+            cmp::Ordering::Less => Err(StoreError::Older { found, known }),
+            cmp::Ordering::Greater => Err(StoreError::Newer { found, known }),
+            cmp::Ordering::Equal => Ok(Self { connection, file: FileId::of(path) }),
+        }
     }
 
     fn for_reading(path: &Path) -> Result<Self, StoreError> {

@@ -56,7 +56,7 @@ pub(crate) async fn regions(
     Ok(conditional::json(&headers, FEW_MINUTES, &Regions { regions }))
 }
 
-/// The same as text, one relay a line with its region in front, as `openred --bootstrap-list` reads it.
+/// The same as text, one relay a line with its region in front, as `openred relay --bootstrap-list` reads it.
 #[utoipa::path(get, path = "/v1/bootstrap.txt", tag = "relay", operation_id = "bootstrapList", params(RegionQuery),
     responses((status = 200, description = "The list", content_type = "text/plain", body = String),
         (status = 304, description = "The list that the client has is the current one")))]

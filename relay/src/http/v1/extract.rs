@@ -57,6 +57,36 @@ fn in_json_words(text: &str) -> String {
     format!("{found}, expected {what}{place}")
 }
 
+/// What is wrong with a query: which parameter, and what would be right.
+fn in_query_words(text: &str) -> String {
+    const LEAD: &str = "Failed to deserialize query string: ";
+    let text = text.strip_prefix(LEAD).unwrap_or(text);
+    // The path of the place, which is empty or the parameter's name, stands before the reason.
+    let (place, reason) = text.split_once(": ").unwrap_or(("", text));
+    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    for reason in [reason, text] {
+        if reason.starts_with("unknown field ") {
+            let known = reason.split_once(", expected ").map_or("", |(_, known)| known.trim_start_matches("one of "));
+            return format!("the query has no parameter `{}` here; these there are: {known}", quoted(reason));
+        }
+        if reason.starts_with("duplicate field ") {
+            return format!("the parameter `{}` stands twice in the query; give it once", quoted(reason));
+        }
+        if reason.starts_with("missing field ") {
+            return format!("the parameter `{}` is missing in the query", quoted(reason));
+        }
+    }
+    match reason {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            format!("the parameter `{place}` is a whole number of at least 0, such as {place}=10")
+        }
+        "number too large to fit in target type" => format!("the parameter `{place}` is too large a number"),
+        "provided string was not `true` or `false`" => format!("the parameter `{place}` is true or false"),
+        _ if place.is_empty() => format!("the query cannot be read: {reason}"),
+        _ => format!("the parameter `{place}` cannot be read: {reason}"),
+    }
+}
+
 impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Query<T> {
     type Rejection = Problem;
 
@@ -64,7 +94,7 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Shared>> for Query<T> {
         let read: Result<_, QueryRejection> = axum::extract::Query::from_request_parts(parts, shared).await;
         match read {
             Ok(axum::extract::Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Problem::bad_request(rejection.body_text()).code("QUERY_INVALID")),
+            Err(rejection) => Err(Problem::bad_request(in_query_words(&rejection.body_text())).code("QUERY_INVALID")),
         }
     }
 }

@@ -49,6 +49,8 @@ fn snapshot() -> Snapshot {
 fn it_comes_back_as_it_was() {
     let bytes = encode(snapshot(), 256 * 1024);
     assert_eq!(decode(&bytes), Ok(snapshot()));
+    assert_eq!(check(&bytes), Ok(()));
+    assert!(check(&bytes[..bytes.len() - 1]).is_err());
 }
 
 #[test]

@@ -130,3 +130,19 @@ async fn a_database_of_a_newer_release_is_left_alone() {
     let error = PostgresStore::open(&url, 2).await.err().unwrap();
     assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_copy_leaves_the_schema_as_it_is_and_who_replaces_all_is_alone() {
+    let server = Server::start();
+    let url = server.database("copied");
+    let error = PostgresStore::open_to_copy(&url, 1).await.err().unwrap();
+    assert!(matches!(error, StoreError::Older { found: 0, known: 1 }), "{error}");
+    let relay = PostgresStore::open(&url, 2).await.unwrap();
+    let copied = PostgresStore::open_to_copy(&url, 3).await.unwrap();
+    assert_eq!(copied.nodes(NodeQuery::default(), None, 10).await.unwrap(), []);
+    let error = PostgresStore::open_alone(&url, 4).await.err().unwrap().to_string();
+    assert!(error.contains("in use by relays") && error.contains("stop them first"), "{error}");
+    relay.client().await.unwrap().execute("UPDATE openred_schema SET version = 99", &[]).await.unwrap();
+    let error = PostgresStore::open_to_copy(&url, 5).await.err().unwrap();
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+}

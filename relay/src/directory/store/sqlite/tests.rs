@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use super::*;
 use crate::directory::store::conformance::{self, NOW, node, offer, peer, put, register, signed};
@@ -112,6 +112,50 @@ async fn a_damaged_file_and_a_newer_one_are_refused_with_what_to_do() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&path).await.err().unwrap().to_string();
     assert!(error.contains("version 99") && error.contains("use the release that made it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_copy_changes_nothing_whether_the_database_was_closed_or_its_relay_crashed() {
+    let directory = tempfile::tempdir().unwrap();
+    let contents = |place: &Path| -> BTreeMap<_, _> {
+        let files = std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path());
+        // The index of a log is made anew by whoever needs it.
+        let files = files.filter(|path| path.extension().is_none_or(|extension| extension != "sqlite-shm"));
+        files.map(|path| (path.file_name().unwrap().to_owned(), std::fs::read(path).unwrap())).collect()
+    };
+    let store = open(&directory).await;
+    store.apply(vec![register(1)]).await.unwrap();
+    let crashed = tempfile::tempdir().unwrap();
+    for (name, content) in contents(directory.path()) {
+        std::fs::write(crashed.path().join(name), content).unwrap();
+    }
+    assert_eq!(contents(crashed.path()).len(), 2, "the log of a crashed relay is there");
+    store.close().await.unwrap();
+    for place in [&directory, &crashed] {
+        let before = contents(place.path());
+        let copied = SqliteStore::open_to_copy(&place.path().join("directory.sqlite")).await.unwrap();
+        assert_eq!(copied.nodes(NodeQuery::default(), None, 10).await.unwrap(), [node(1)]);
+        copied.close().await.unwrap();
+        assert_eq!(contents(place.path()), before);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_version_is_not_copied_and_not_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("directory.sqlite");
+    let version = |connection: Connection| -> i64 {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    };
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE nodes (peer)").unwrap();
+    let error = SqliteStore::open_to_copy(&path).await.err().unwrap();
+    assert!(matches!(error, StoreError::Older { found: 0, known: 1 }), "{error}");
+    assert_eq!(version(Connection::open(&path).unwrap()), 0);
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = SqliteStore::open_to_copy(&path).await.err().unwrap();
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    let missing = directory.path().join("missing.sqlite");
+    assert!(SqliteStore::open_to_copy(&missing).await.is_err() && !missing.exists());
 }
 
 #[tokio::test]

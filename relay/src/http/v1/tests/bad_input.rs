@@ -100,6 +100,18 @@ async fn wrong_questions_name_what_is_wrong() {
     ] {
         assert_eq!(get(&world, path).await.expect(StatusCode::BAD_REQUEST).code(), code, "{path}");
     }
+    for (path, expected) in [
+        ("/v1/nodes?limit=x", "the parameter `limit` is a whole number of at least 0, such as limit=10"),
+        ("/v1/nodes?limit=", "the parameter `limit` is a whole number"),
+        ("/v1/nodes?limit=99999999999999999999999", "the parameter `limit` is too large a number"),
+        ("/v1/nodes?sort=name", "the query has no parameter `sort` here; these there are: `region`, `state`, `limit`"),
+        ("/v1/bootstrap?regoin=eu", "the query has no parameter `regoin` here; these there are: `region`"),
+        ("/v1/nodes?limit=1&limit=2", "the parameter `limit` stands twice"),
+    ] {
+        let refused = get(&world, path).await.expect(StatusCode::BAD_REQUEST).json();
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.starts_with(expected) && !detail.contains("field"), "{path}: {detail}");
+    }
     // No limit makes a page larger than pages are.
     get(&world, "/v1/nodes?limit=1000000").await.expect(StatusCode::OK);
     let wrong_method = ask(&world, Method::PATCH, "/v1/nodes", &[], None).await.expect(StatusCode::METHOD_NOT_ALLOWED);
