@@ -27,6 +27,7 @@ use std::{
 };
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -39,6 +40,11 @@ use crate::{
     },
     failure::Failure,
 };
+
+/// A request of the directory is some hundred short-lived pieces of memory. With glibc's allocator it takes a seventh more of the
+/// processor's time (`cargo xtask bench directory-load`).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What a relay logs when OPENRED_LOG is unset: what an operator wants to know, and only trouble from the libraries.
 const RELAY_LOG: &str = "warn,openred=info,openred_node=info,openred_core=info";
