@@ -189,6 +189,10 @@ impl Link {
         self.outbound && self.path == Path::Direct && !self.is_over_webrtc()
     }
 
+    fn is_over_websocket(&self) -> bool {
+        self.path == Path::Direct && self.address.iter().any(|part| matches!(part, Protocol::Ws(_) | Protocol::Wss(_)))
+    }
+
     fn is_over_webrtc(&self) -> bool {
         self.path == Path::Direct
             && self.address.iter().any(|part| matches!(part, Protocol::WebRTC | Protocol::WebRTCDirect))
@@ -370,27 +374,27 @@ impl Links {
         }
     }
 
-    /// Wants the other links that a peer has made to be heard again as soon as its pings usually come back: who connects anew
-    /// may have lost them without a word, and a relay would send circuits over them. Those that were heard before, so that they
-    /// can be pinged.
+    /// Wants the other links that a peer has made to be heard again: who connects anew may have lost them without a word, and a
+    /// relay would send circuits over them. Those that were heard before, so that they can be pinged. Pages, which sleep, have as
+    /// long as their pings usually take; others [`AWAKE`], since who is overloaded connects anew too, and would only do so more
+    /// often if it were given up sooner.
     pub(crate) fn doubt_earlier(
         &mut self,
         peer: &PeerId,
         newest: ConnectionId,
         elapsed: Duration,
     ) -> Vec<ConnectionId> {
-        let until = elapsed + patience::ping(self.peers.get(peer).and_then(|peer| peer.pings));
+        let page = elapsed + patience::ping(self.peers.get(peer).and_then(|peer| peer.pings));
         let earlier = |(id, link): &(&ConnectionId, &mut Link)| {
             link.peer == *peer && **id != newest && !link.outbound && !link.silent && link.due.is_some()
         };
         let mut doubted = Vec::new();
         for (id, link) in self.links.iter_mut().filter(earlier) {
+            let until = if link.is_over_websocket() { page } else { elapsed + AWAKE };
             link.due = link.due.map(|due| due.min(until));
             link.asked = Some(until);
-            doubted.push(*id);
-        }
-        if !doubted.is_empty() {
             self.due = self.due.into_iter().chain([until]).min();
+            doubted.push(*id);
         }
         doubted
     }

@@ -170,18 +170,22 @@ fn who_wants_to_be_connected_does_not_wait_for_a_dial_beside_a_link() {
 #[test]
 fn who_connects_anew_puts_its_earlier_links_in_doubt() {
     let mut links = links(&[OWN]);
-    let inbound = |links: &mut Links, id| {
-        let link = Link::new(peer(), OWN.parse().expect("an address"), Path::Direct, false, at(100));
+    let inbound = |links: &mut Links, id, address: &str| {
+        let link = Link::new(peer(), address.parse().expect("an address"), Path::Direct, false, at(100));
         links.connected(ConnectionId(id), link);
     };
-    inbound(&mut links, 1);
-    inbound(&mut links, 2);
-    for id in [0, 1] {
-        links.ponged(ConnectionId(id), s(1), at(100), SILENCE);
+    inbound(&mut links, 1, OWN);
+    inbound(&mut links, 2, OWN);
+    inbound(&mut links, 3, "/ip4/192.0.2.1/tcp/80/ws");
+    for id in [0, 1, 3] {
+        links.ponged(ConnectionId(id), Duration::from_millis(200), at(100), SILENCE);
     }
-    inbound(&mut links, 3);
-    let doubted = links.doubt_earlier(&peer(), ConnectionId(3), s(103));
-    assert_eq!(doubted, [ConnectionId(1)], "0 is a link of our own, 2 was never heard");
-    assert_eq!(links.next_silence(), Some(s(103) + AWAKE), "its pings took a second");
+    inbound(&mut links, 4, OWN);
+    let doubted = links.doubt_earlier(&peer(), ConnectionId(4), s(103));
+    assert_eq!(doubted, [ConnectionId(1), ConnectionId(3)], "0 is a link of our own, 2 was never heard");
+    let soon = links.next_silence().expect("one is awaited");
+    assert!(soon < s(103) + AWAKE, "the page's pings are quick");
+    assert_eq!(links.unheard(soon), [ConnectionId(3)]);
+    links.silent(ConnectionId(3));
     assert_eq!(links.unheard(s(103) + AWAKE), [ConnectionId(1)]);
 }
