@@ -9,8 +9,8 @@ use rand::{RngExt, distr::Alphanumeric};
 
 use crate::{Fingerprint, MAX_MSG_LEN, SHA256};
 
-/// Tells a server which version of the protocol is spoken.
-const UFRAG_PREFIX: &str = "libp2p+webrtc+v1/";
+/// How a user name begins; it tells a server which version of the protocol is spoken.
+pub const UFRAG_PREFIX: &str = "libp2p+webrtc+v1/";
 
 /// Random characters behind it. The name is also the ICE password, and ICE allows 256 characters.
 const UFRAG_RANDOM: usize = 64;

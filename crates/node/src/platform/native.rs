@@ -145,7 +145,7 @@ pub fn transport(
     config: Config,
     meter: &Meter,
 ) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
-    // Several parts of the tree below ask rustls for the process's provider, and WebRTC panics when
+    // Several parts of the tree below ask rustls for the process's provider, and DTLS panics when
     // there is none. One that the program has installed itself stays.
     let _ = rustls::crypto::ring::default_provider().install_default();
 
@@ -186,8 +186,7 @@ pub fn transport(
 /// Whether an address is of a kind that [`transport`] dials. A relayed address counts by its relay; that of a page behind
 /// one does not.
 ///
-/// WebRTC-direct does not: libp2p's transport dials it only from a socket that listens for it, and
-/// a native node has QUIC or TCP to every relay.
+/// WebRTC-direct does not: a native node has QUIC or TCP to every relay.
 pub fn can_dial(address: &Multiaddr) -> bool {
     use Protocol::{Dns, Dns4, Dns6, Dnsaddr, Ip4, Ip6, P2p, P2pCircuit, QuicV1, Sni, Tcp, Tls, Udp, Ws, Wss};
 

@@ -1,129 +1,121 @@
-//! A connection that is closed when it is dropped.
+//! A DTLS session, and that it is closed.
 //!
-//! webrtc-rs frees nothing of a peer connection that is only dropped: its tasks go on, and the listener's socket keeps the
-//! remote's address for it, so that a later connection from that port is never answered. The swarm drops a connection
-//! whose handler gave it up, as all are whose remote has gone away without a word.
+//! SCTP and DTLS of webrtc-rs run as tasks that nothing ends but the end of what is below them. So whatever has been begun
+//! over a session is over once the session is closed: its reader ends, SCTP reads the end and ends, and lets go of it. A
+//! session in a [`Closing`] is closed when that is dropped, whatever was under way. DTLS that has not come to a session
+//! ends with its future.
 //!
 //! Bounds: closing takes [`LIMIT`] at most.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{any::Any, net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
-use libp2p::core::{StreamMuxer, muxing::StreamMuxerEvent};
-use tokio::{runtime::Handle, time::timeout};
+use async_trait::async_trait;
+use dtls::conn::DTLSConn;
+use tokio::{runtime::Handle, sync::watch, time::timeout};
+use webrtc_util::Conn;
 
-/// How long a connection may take to close; a guess, in which every one that was seen did many times over.
+/// How long a session may take to close, which is one datagram; a guess.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// See the module's documentation. `None` once it is closed.
-pub(super) struct Closing<M: StreamMuxer + Send + Unpin + 'static>(Option<M>);
+/// What SCTP sends and receives over.
+pub(super) struct Session {
+    dtls: DTLSConn,
+    over: watch::Sender<bool>,
+}
 
-impl<M: StreamMuxer + Send + Unpin> Closing<M> {
-    pub(super) fn new(connection: M) -> Self {
-        Self(Some(connection))
+impl Session {
+    pub(super) fn new(dtls: DTLSConn) -> Self {
+        Self { dtls, over: watch::Sender::new(false) }
     }
 
-    /// The swarm polls no connection that it has closed; if it did, nothing would come of it.
-    fn poll_open<T>(&mut self, poll: impl FnOnce(Pin<&mut M>) -> Poll<T>) -> Poll<T> {
-        self.0.as_mut().map_or(Poll::Pending, |connection| poll(Pin::new(connection)))
+    /// Turns to true when the remote has closed the session.
+    pub(super) fn over(&self) -> watch::Receiver<bool> {
+        self.over.subscribe()
     }
 }
 
-impl<M: StreamMuxer + Send + Unpin> StreamMuxer for Closing<M> {
-    type Substream = M::Substream;
-    type Error = M::Error;
+/// Whether an SCTP packet begins with an ABORT (RFC 9260, sections 3.1 and 3.3.7): what comes after it is not read.
+fn aborts(packet: &[u8]) -> bool {
+    const HEADER: usize = 12;
+    const ABORT: u8 = 6;
+    packet.get(HEADER) == Some(&ABORT)
+}
 
-    fn poll_inbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<M::Substream, M::Error>> {
-        self.poll_open(|connection| connection.poll_inbound(cx))
+#[async_trait]
+impl Conn for Session {
+    async fn recv(&self, buffer: &mut [u8]) -> webrtc_util::Result<usize> {
+        let received = self.dtls.recv(buffer).await;
+        if received.as_ref().map_or(true, |length| aborts(&buffer[..*length])) {
+            self.over.send_replace(true);
+        }
+        received
     }
 
-    fn poll_outbound(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<M::Substream, M::Error>> {
-        self.poll_open(|connection| connection.poll_outbound(cx))
+    async fn send(&self, packet: &[u8]) -> webrtc_util::Result<usize> {
+        self.dtls.send(packet).await
     }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, M::Error>> {
-        self.poll_open(|connection| connection.poll(cx))
+    async fn close(&self) -> webrtc_util::Result<()> {
+        Conn::close(&self.dtls).await
     }
 
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
-        let Some(connection) = &mut self.0 else { return Poll::Ready(Ok(())) };
-        let closed = std::task::ready!(Pin::new(connection).poll_close(cx));
-        self.0 = None;
-        Poll::Ready(closed)
+    fn local_addr(&self) -> webrtc_util::Result<SocketAddr> {
+        self.dtls.local_addr()
+    }
+
+    fn remote_addr(&self) -> Option<SocketAddr> {
+        self.dtls.remote_addr()
+    }
+
+    async fn connect(&self, address: SocketAddr) -> webrtc_util::Result<()> {
+        self.dtls.connect(address).await
+    }
+
+    async fn recv_from(&self, buffer: &mut [u8]) -> webrtc_util::Result<(usize, SocketAddr)> {
+        self.dtls.recv_from(buffer).await
+    }
+
+    async fn send_to(&self, packet: &[u8], target: SocketAddr) -> webrtc_util::Result<usize> {
+        self.dtls.send_to(packet, target).await
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        self
     }
 }
 
-impl<M: StreamMuxer + Send + Unpin> Drop for Closing<M> {
+/// See the module's documentation.
+pub(super) struct Closing(Arc<Session>);
+
+impl Closing {
+    pub(super) fn new(session: Session) -> Self {
+        Self(Arc::new(session))
+    }
+
+    /// For SCTP.
+    pub(super) fn conn(&self) -> Arc<dyn Conn + Send + Sync> {
+        self.0.clone()
+    }
+}
+
+impl Deref for Closing {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl Drop for Closing {
     fn drop(&mut self) {
         // Without a runtime the process is ending.
-        let (Some(mut connection), Ok(runtime)) = (self.0.take(), Handle::try_current()) else { return };
+        let Ok(runtime) = Handle::try_current() else { return };
+        let session = self.0.clone();
         runtime.spawn(async move {
-            let closed = timeout(LIMIT, poll_fn(|cx| Pin::new(&mut connection).poll_close(cx))).await;
-            if !matches!(closed, Ok(Ok(()))) {
-                tracing::debug!("a WebRTC connection was dropped and could not be closed");
+            // Closing what is closed does nothing.
+            if !matches!(timeout(LIMIT, session.close()).await, Ok(Ok(()))) {
+                tracing::debug!("a DTLS session could not be closed");
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use futures::{StreamExt, channel::mpsc, io::Cursor};
-
-    use super::*;
-
-    /// Says when it is closed, which takes it a second look.
-    struct Told {
-        closed: mpsc::UnboundedSender<()>,
-        looked: bool,
-    }
-
-    impl StreamMuxer for Told {
-        type Substream = Cursor<Vec<u8>>;
-        type Error = Infallible;
-
-        fn poll_inbound(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<Self::Substream, Infallible>> {
-            Poll::Pending
-        }
-
-        fn poll_outbound(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<Self::Substream, Infallible>> {
-            Poll::Pending
-        }
-
-        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<StreamMuxerEvent, Infallible>> {
-            Poll::Pending
-        }
-
-        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            if !self.looked {
-                self.looked = true;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.closed.unbounded_send(()).unwrap();
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_is_dropped_is_closed() {
-        let (closed, mut closings) = mpsc::unbounded();
-        drop(Closing::new(Told { closed, looked: false }));
-        assert_eq!(closings.next().await, Some(()));
-    }
-
-    #[tokio::test]
-    async fn a_connection_that_was_closed_is_not_closed_again() {
-        let (closed, closings) = mpsc::unbounded();
-        let mut connection = Closing::new(Told { closed, looked: false });
-        poll_fn(|cx| Pin::new(&mut connection).poll_close(cx)).await.unwrap();
-        drop(connection);
-        assert_eq!(closings.collect::<Vec<_>>().await.len(), 1);
     }
 }
