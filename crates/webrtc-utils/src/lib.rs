@@ -1,19 +1,16 @@
-//! What [`libp2p-webrtc`](https://docs.rs/libp2p-webrtc) needs around a WebRTC connection: streams over data
-//! channels, the Noise handshake that authenticates the connection, SDP, certificate fingerprints.
+//! What runs on the data channels of a WebRTC connection, at both ends and whoever makes them: streams, the Noise handshake
+//! that authenticates the connection, SDP, certificate fingerprints. Our transports stand on it, that of native nodes
+//! (`openred-node`) and those of the browser (`openred-webrtc`).
 //!
-//! # Why this crate exists
+//! # Why it has this name
 //!
-//! It bears the name and the version of the published `libp2p-webrtc-utils` 0.5.0 and takes its place by
-//! `[patch.crates-io]`, because that one does not know `FIN_ACK`, the last flag of the [specification]. A js-libp2p
-//! node that closes a stream sends `FIN` and waits for `FIN_ACK`; over the published crate each close, and with it
-//! identify, costs five seconds. The published crate also leaves the data channel of every stream open, and takes no
-//! message over 8 KiB, for a clone of a `PollDataChannel` forgets how long its read buffer was to be.
+//! It bears the name and the version of the published `libp2p-webrtc-utils` 0.5.0 and takes its place below
+//! [`libp2p-webrtc`](https://docs.rs/libp2p-webrtc) by `[patch.crates-io]`, for the tests in which our transport meets that
+//! one. The published one does not know `FIN_ACK`, the last flag of the [specification]: a js-libp2p node that closes a stream
+//! sends `FIN` and waits for `FIN_ACK`, which costs each close, and with it identify, five seconds. It also leaves the data
+//! channel of every stream open, and takes no message over 8 KiB.
 //!
 //! It is written from the specification and from what libp2p-webrtc calls; it shares no code with the published one.
-//! Our own transports in the browser, `openred-webrtc`, stand on it too: streams, handshake and SDP are the same code at
-//! both ends. A release of `libp2p-webrtc-utils` that answers `FIN`, drains what arrives after a stream was dropped and
-//! closes its data channels makes the entry under `[patch.crates-io]` unnecessary; then this crate can have a name of
-//! its own.
 //!
 //! # How it works
 //!
@@ -25,7 +22,7 @@
 //! # What it does not do
 //!
 //! It opens no connection and no data channel, and it does not close the channel of the Noise handshake, whose
-//! listener libp2p-webrtc drops. A stream that is dropped without having read to the end does not tell the remote to
+//! listener its owner may drop. A stream that is dropped without having read to the end does not tell the remote to
 //! stop: what still comes is read and forgotten until the channel closes.
 //!
 //! [specification]: https://github.com/libp2p/specs/blob/master/webrtc/README.md
