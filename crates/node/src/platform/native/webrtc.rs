@@ -4,13 +4,13 @@
 //! the DTLS, SCTP and data channels of webrtc-rs and on `libp2p-webrtc-utils`, without the peer connections of webrtc-rs:
 //! those cost some 145 kB each for as long as nobody closes them, and begin with a datagram that anybody can forge.
 //!
-//! A datagram goes this way: [`udp_mux`] reads it from the listener's socket and knows whose it is. A STUN request is
-//! answered by [`ice`] and forgotten. The first message of a DTLS handshake makes a connection, if [`admission`] lets it;
-//! [`handshake`] makes DTLS, SCTP and Noise of it, [`closing`] sees to it that what was begun is closed, and
-//! [`connection`] is the streams. [`caller`] is the socket of a connection that this side dials, and [`transport`]
+//! A datagram goes this way: `udp_mux` reads it from the listener's socket and knows whose it is. A STUN request is
+//! answered by `ice` and forgotten. The first message of a DTLS handshake makes a connection, if `admission` lets it;
+//! `handshake` makes DTLS, SCTP and Noise of it, `closing` sees to it that what was begun is closed, and
+//! `connection` is the streams. `caller` is the socket of a connection that this side dials, and `transport`
 //! joins them for libp2p.
 //!
-//! Version 2 of the protocol differs in the credentials of ICE, which only [`ice`] knows.
+//! Version 2 of the protocol differs in the credentials of ICE, which only `ice` knows.
 
 mod admission;
 mod caller;
