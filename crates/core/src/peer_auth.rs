@@ -50,12 +50,11 @@ pub fn prove(keypair: &Keypair, asked: &str, host: &str) -> Result<String, PeerA
     let server = BASE64URL.decode(parameter(asked, "public-key")?.as_bytes());
     let server = server.map_err(|_| PeerAuthError::Encoding("public-key"))?;
     let challenge = parameter(asked, "challenge-client")?;
-    let parts = [
-        [&b"challenge-client="[..], challenge.as_bytes()].concat(),
-        [&b"hostname="[..], host.as_bytes()].concat(),
-        [&b"server-public-key="[..], &server].concat(),
-    ];
-    let signed = [SCHEME.as_bytes().to_vec(), parts.map(|part| frame(&part)).concat()].concat();
+    let signed = signed_bytes(&[
+        ("challenge-client", challenge.as_bytes()),
+        ("hostname", host.as_bytes()),
+        ("server-public-key", &server),
+    ]);
     let signature = BASE64URL.encode(&keypair.sign(&signed).map_err(|_| PeerAuthError::Signing)?);
     Ok(format!("{SCHEME} opaque=\"{}\", sig=\"{signature}\"", parameter(asked, "opaque")?))
 }
@@ -63,6 +62,13 @@ pub fn prove(keypair: &Keypair, asked: &str, host: &str) -> Result<String, PeerA
 /// The `Authorization` of a session, from the `Authentication-Info` of the answer to the second.
 pub fn session(info: &str) -> Result<String, PeerAuthError> {
     Ok(format!("{SCHEME} bearer=\"{}\"", parameter(info, "bearer")?))
+}
+
+/// What either side signs: the scheme, then each parameter as `name=value` behind its length, in the order of the names.
+pub fn signed_bytes(parameters: &[(&str, &[u8])]) -> Vec<u8> {
+    debug_assert!(parameters.is_sorted_by_key(|(name, _)| *name), "the names are in order");
+    let parts = parameters.iter().map(|(name, value)| frame(&[name.as_bytes(), b"=", value].concat()));
+    [SCHEME.as_bytes().to_vec()].into_iter().chain(parts).flatten().collect()
 }
 
 fn parameter<'a>(header: &'a str, name: &'static str) -> Result<&'a str, PeerAuthError> {

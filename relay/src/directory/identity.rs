@@ -21,7 +21,7 @@ use std::{sync::Mutex, time::Duration};
 use data_encoding::BASE64URL;
 use libp2p_identity::{Keypair, PeerId, PublicKey};
 /// The scheme in `Authorization`, `WWW-Authenticate` and `Authentication-Info`.
-pub(crate) use openred_core::peer_auth::SCHEME;
+pub(crate) use openred_core::peer_auth::{SCHEME, signed_bytes};
 
 use self::{
     params::Params,
@@ -241,14 +241,6 @@ fn decode_key(text: &str) -> Result<(PublicKey, Vec<u8>), AuthError> {
 
 fn read_key(bytes: &[u8]) -> Result<PublicKey, AuthError> {
     PublicKey::try_decode_protobuf(bytes).map_err(|_| AuthError::Key)
-}
-
-/// The scheme, then each parameter as `name=value` behind its length, in the order of the names.
-pub(crate) fn signed_bytes(parameters: &[(&str, &[u8])]) -> Vec<u8> {
-    debug_assert!(parameters.is_sorted_by_key(|(name, _)| *name), "the names are in order");
-    let parts =
-        parameters.iter().map(|(name, value)| openred_core::wire::frame(&[name.as_bytes(), b"=", value].concat()));
-    [SCHEME.as_bytes().to_vec()].into_iter().chain(parts).flatten().collect()
 }
 
 /// Why a client is not known.
